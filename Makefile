@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# PCI Live Update: the ways in. `make help` lists them; the work is done by scripts/.
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check kernel apply unapply lint clean distclean
+
+# Given on the command line or in the environment, and read by the scripts.
+export KDIR DEBUG ACCEL LLVM V T FORCE
+
+Q := $(if $(filter 1,$(V)),,@)
+
+help: ## this list
+	@echo 'make TARGET [SETTING=...]'
+	@echo
+	@sed -nE 's/^([a-z]+):.*## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@echo
+	@echo 'Settings:'
+	@echo '  KDIR=DIRECTORY  a kernel tree of your own instead of the one from Debian'
+	@echo '  DEBUG=1         a kernel with KASAN, lockdep, kmemleak and more checks'
+	@echo '  ACCEL=kvm       KVM instead of emulation'
+	@echo '  V=1             show commands'
+
+demo: ## PCI devices survive a kexec, shown live: the main job
+	$(Q)scripts/demo.sh
+
+test: ## everything that must pass
+	$(Q)scripts/test.sh
+
+check: ## one test: make check T=basic
+	$(Q)scripts/test.sh "$(T)"
+
+kernel: ## build the kernel that demo and test boot
+	$(Q)scripts/setup.sh
+	$(Q)scripts/build-kernel.sh
+
+apply: ## lay this project into your own kernel tree: make apply KDIR=DIRECTORY
+	$(Q)scripts/apply.sh "$(KDIR)"
+
+unapply: ## take it out again: make unapply KDIR=DIRECTORY
+	$(Q)scripts/apply.sh -R "$(KDIR)"
+
+lint: ## format and style: rustfmt, clippy, checkpatch, shellcheck, kernel-doc
+	$(Q)scripts/lint.sh
+
+clean: ## remove what was built in this checkout
+	$(Q)rm -rf build
+
+distclean: clean ## also remove the cache: downloads, kernel trees, object folders
+	$(Q)scripts/distclean.sh
