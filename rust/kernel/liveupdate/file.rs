@@ -1,0 +1,454 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Handlers of files that survive a live update.
+
+use super::{
+    compatible,
+    FileLifecycleBound,
+    Flb, //
+};
+use crate::{
+    bindings,
+    error::{
+        from_result,
+        to_result,
+        VTABLE_DEFAULT_ERROR, //
+    },
+    ffi::c_int,
+    fs::File,
+    kho::Handle,
+    module::this_module,
+    prelude::*,
+    sync::{
+        aref::ARef,
+        atomic::{
+            Acquire,
+            Atomic,
+            Relaxed,
+            Release, //
+        }, //
+    },
+    types::{
+        ForeignOwnable,
+        Opaque, //
+    }, //
+};
+use core::marker::PhantomData;
+
+/// What became of a file that was handed over.
+pub enum Retrieval<'a> {
+    /// Userspace never asked for it.
+    NotAttempted,
+    /// This is it.
+    Done(&'a File),
+    /// [`FileHandler::retrieve`] failed with this error.
+    Failed(Error),
+}
+
+/// Saves and restores one kind of file.
+///
+/// In the old kernel, [`preserve`] may be undone by [`unpreserve`]. When the machine is on its way
+/// down, [`freeze`] is called, undone by [`unfreeze`] if the reboot is called off. In the new
+/// kernel comes [`retrieve`], if userspace asks for the file, then [`finish`], in any case.
+///
+/// LUO calls these one at a time for each file, and keeps a reference to the file from `preserve`
+/// on, and from `retrieve` on. All may sleep. While files of it are preserved, the module that
+/// implements the trait can't be unloaded.
+///
+/// [`preserve`]: FileHandler::preserve
+/// [`unpreserve`]: FileHandler::unpreserve
+/// [`freeze`]: FileHandler::freeze
+/// [`unfreeze`]: FileHandler::unfreeze
+/// [`retrieve`]: FileHandler::retrieve
+/// [`finish`]: FileHandler::finish
+///
+/// # Examples
+///
+/// A handler for files that have nothing but a number, without `unsafe`:
+///
+/// ```
+/// use kernel::{
+///     fs::File,
+///     kho::{Handle, Preserved, Restored},
+///     liveupdate::{self, FileHandler, Handler, Retrieval},
+///     prelude::*,
+///     sync::aref::ARef,
+/// };
+///
+/// struct NumberFiles;
+///
+/// #[vtable]
+/// impl FileHandler for NumberFiles {
+///     const COMPATIBLE: &'static CStr = c"rust-doctest-file-v1";
+///     type Preserved = KBox<Preserved<u64>>;
+///
+///     fn can_preserve(_file: &File) -> bool {
+///         // A real handler looks at whether the file is one of its own.
+///         false
+///     }
+///
+///     fn preserve(_file: &File) -> Result<(Self::Preserved, Handle)> {
+///         let number = KBox::new(Preserved::new(42)?, GFP_KERNEL)?;
+///         let handle = number.handle();
+///
+///         Ok((number, handle))
+///     }
+///
+///     fn retrieve(handle: Handle) -> Result<ARef<File>> {
+///         let _number: u64 = handle.peek()?;
+///
+///         Err(ENODEV)
+///     }
+///
+///     fn finish(_file: Retrieval<'_>, handle: Handle) {
+///         // Frees what was handed over.
+///         let _ = Restored::<u64>::restore(handle);
+///     }
+/// }
+///
+/// static HANDLER: Handler<NumberFiles> = Handler::new();
+///
+/// // Without data that its files share. To be kept as long as the driver is there.
+/// let registration = HANDLER.register(|_| Ok(()));
+///
+/// assert_eq!(registration.is_ok(), liveupdate::enabled());
+/// # Ok::<(), Error>(())
+/// ```
+#[vtable]
+pub trait FileHandler: 'static {
+    /// The name by which the next kernel finds the handler; changes with the format of what it
+    /// hands over.
+    const COMPATIBLE: &'static CStr;
+
+    /// What this kernel keeps for a preserved file.
+    ///
+    /// To hand over memory, put a [`Preserved`](crate::kho::Preserved) here.
+    type Preserved: ForeignOwnable + Send;
+
+    /// Tells whether `file` is of the kind that this handler preserves.
+    fn can_preserve(file: &File) -> bool;
+
+    /// Saves the state of `file`.
+    ///
+    /// Returns what this kernel keeps until [`unpreserve`](FileHandler::unpreserve), and what the
+    /// next one gets.
+    fn preserve(file: &File) -> Result<(Self::Preserved, Handle)>;
+
+    /// Undoes [`preserve`](FileHandler::preserve).
+    fn unpreserve(_file: &File, preserved: Self::Preserved) {
+        drop(preserved);
+    }
+
+    /// Settles the state of `file`: the machine is on its way down.
+    ///
+    /// Returns what the next kernel gets, in place of `handle`. An error calls off the reboot.
+    fn freeze(
+        _file: &File,
+        _preserved: <Self::Preserved as ForeignOwnable>::Borrowed<'_>,
+        _handle: Handle,
+    ) -> Result<Handle> {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Undoes [`freeze`](FileHandler::freeze): the reboot was called off.
+    fn unfreeze(_file: &File, _preserved: <Self::Preserved as ForeignOwnable>::Borrowed<'_>) {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Makes a file of what the previous kernel preserved.
+    ///
+    /// LUO keeps an error, and doesn't ask again. [`finish`](FileHandler::finish) comes in any
+    /// case, so what `handle` stands for is better only [read](Handle::peek) here.
+    fn retrieve(handle: Handle) -> Result<ARef<File>>;
+
+    /// Tells whether the file can be finished.
+    fn can_finish(_file: Retrieval<'_>, _handle: Handle) -> bool {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// The end of the file's live update: frees what was handed over.
+    fn finish(file: Retrieval<'_>, handle: Handle);
+}
+
+/// The registration data of a [`FileHandler`], to be put into a `static`.
+///
+/// Wraps the kernel's `struct liveupdate_file_handler`.
+///
+/// # Invariants
+///
+/// - `inner` is only given to LUO, together with the callbacks of `H`.
+/// - What LUO keeps for a preserved file is an `H::Preserved`.
+/// - No file is preserved before `is_complete` is set, and shared data is bound to the files only
+///   before that. So LUO counts each file in all of the data, or in none.
+pub struct Handler<H: FileHandler> {
+    inner: Opaque<bindings::liveupdate_file_handler>,
+    is_used: Atomic<bool>,
+    is_complete: Atomic<bool>,
+    _handler: PhantomData<H>,
+}
+
+// SAFETY: LUO serialises all accesses to `inner`.
+unsafe impl<H: FileHandler> Sync for Handler<H> {}
+
+impl<H: FileHandler> Handler<H> {
+    const OPS: bindings::liveupdate_file_ops = bindings::liveupdate_file_ops {
+        can_preserve: Some(Self::can_preserve_callback),
+        preserve: Some(Self::preserve_callback),
+        unpreserve: Some(Self::unpreserve_callback),
+        freeze: if H::HAS_FREEZE {
+            Some(Self::freeze_callback)
+        } else {
+            None
+        },
+        unfreeze: if H::HAS_UNFREEZE {
+            Some(Self::unfreeze_callback)
+        } else {
+            None
+        },
+        retrieve: Some(Self::retrieve_callback),
+        can_finish: if H::HAS_CAN_FINISH {
+            Some(Self::can_finish_callback)
+        } else {
+            None
+        },
+        finish: Some(Self::finish_callback),
+        get_id: None,
+        owner: this_module::<H::OwnerModule>().as_ptr(),
+    };
+
+    /// Creates the registration data.
+    #[expect(clippy::new_without_default)]
+    pub const fn new() -> Self {
+        Self {
+            // INVARIANT: These are the callbacks of `H`, and nothing is registered yet.
+            inner: Opaque::new(bindings::liveupdate_file_handler {
+                ops: &Self::OPS,
+                compatible: compatible(H::COMPATIBLE),
+                list: pin_init::zeroed(),
+                flb_list: pin_init::zeroed(),
+            }),
+            is_used: Atomic::new(false),
+            is_complete: Atomic::new(false),
+            _handler: PhantomData,
+        }
+    }
+
+    /// Registers the handler with LUO, until the result is dropped. That is possible once.
+    ///
+    /// `bind` binds the data to the handler that its files share. Files can be preserved after
+    /// that.
+    ///
+    /// Context: May sleep.
+    ///
+    /// # Errors
+    ///
+    /// `EOPNOTSUPP` when live update is off, `EEXIST` when there is a handler of that name,
+    /// `EBUSY` when this one was registered before, or the error of `bind`.
+    pub fn register(
+        &'static self,
+        bind: impl FnOnce(&Binding<'_, H>) -> Result,
+    ) -> Result<Registration<H>> {
+        if !super::enabled() {
+            return Err(EOPNOTSUPP);
+        }
+        if self.is_used.xchg(true, Relaxed) {
+            return Err(EBUSY);
+        }
+
+        // SAFETY: `self` is static, and the callbacks are those of `H`.
+        to_result(unsafe { bindings::liveupdate_register_file_handler(self.inner.get()) })
+            .inspect_err(|_| self.is_used.store(false, Relaxed))?;
+
+        // INVARIANT: The handler was just registered.
+        let registration = Registration(self);
+
+        bind(&Binding(&registration))?;
+        // INVARIANT: There is no `Binding` any more, and there won't be another.
+        self.is_complete.store(true, Release);
+        Ok(registration)
+    }
+
+    /// # Safety
+    ///
+    /// To be called by LUO only.
+    unsafe extern "C" fn can_preserve_callback(
+        _handler: *mut bindings::liveupdate_file_handler,
+        file: *mut bindings::file,
+    ) -> bool {
+        // SAFETY: LUO holds a reference to the file that it got with `fget()` in a system call
+        // that doesn't use the file's position.
+        H::can_preserve(unsafe { File::from_raw_file(file) })
+    }
+
+    /// # Safety
+    ///
+    /// To be called by LUO only.
+    unsafe extern "C" fn preserve_callback(args: *mut bindings::liveupdate_file_op_args) -> c_int {
+        from_result(|| {
+            // SAFETY: LUO passes arguments that are valid during the callback, and the file as in
+            // `can_preserve_callback()`.
+            let (preserved, handle) = H::preserve(unsafe { File::from_raw_file((*args).file) })?;
+
+            // INVARIANT: LUO keeps an `H::Preserved`.
+            // SAFETY: As above.
+            unsafe {
+                (*args).private_data = preserved.into_foreign();
+                (*args).serialized_data = handle.into_raw();
+            }
+            Ok(0)
+        })
+    }
+
+    /// # Safety
+    ///
+    /// To be called by LUO only.
+    unsafe extern "C" fn unpreserve_callback(args: *mut bindings::liveupdate_file_op_args) {
+        // SAFETY: LUO passes arguments that are valid during the callback, a file that it has a
+        // reference to, and what `preserve_callback()` made, for the last time.
+        let (file, preserved) = unsafe {
+            (
+                File::from_raw_file((*args).file),
+                H::Preserved::from_foreign((*args).private_data),
+            )
+        };
+
+        H::unpreserve(file, preserved);
+    }
+
+    /// # Safety
+    ///
+    /// To be called by LUO only.
+    unsafe extern "C" fn freeze_callback(args: *mut bindings::liveupdate_file_op_args) -> c_int {
+        // SAFETY: LUO passes arguments that are valid during the callback, a file that it has a
+        // reference to, and what `preserve_callback()` made.
+        let (file, preserved, handle) = unsafe {
+            (
+                File::from_raw_file((*args).file),
+                H::Preserved::borrow((*args).private_data),
+                // It is this kernel's memory.
+                Handle::from_raw((*args).serialized_data),
+            )
+        };
+
+        from_result(|| {
+            let handle = H::freeze(file, preserved, handle)?;
+
+            // SAFETY: As above.
+            unsafe { (*args).serialized_data = handle.into_raw() };
+            Ok(0)
+        })
+    }
+
+    /// # Safety
+    ///
+    /// To be called by LUO only.
+    unsafe extern "C" fn unfreeze_callback(args: *mut bindings::liveupdate_file_op_args) {
+        // SAFETY: As in `freeze_callback()`.
+        let (file, preserved) = unsafe {
+            (
+                File::from_raw_file((*args).file),
+                H::Preserved::borrow((*args).private_data),
+            )
+        };
+
+        H::unfreeze(file, preserved);
+    }
+
+    /// # Safety
+    ///
+    /// To be called by LUO only.
+    unsafe extern "C" fn retrieve_callback(args: *mut bindings::liveupdate_file_op_args) -> c_int {
+        from_result(|| {
+            // SAFETY: LUO passes arguments that are valid during the callback. What the previous
+            // kernel's handler of this name made is meant for this one.
+            let handle = unsafe { Handle::from_raw((*args).serialized_data) };
+            let file = H::retrieve(handle)?;
+
+            // SAFETY: As above. LUO gets our reference to the file.
+            unsafe { (*args).file = ARef::into_raw(file).as_ptr().cast() };
+            Ok(0)
+        })
+    }
+
+    /// # Safety
+    ///
+    /// To be called with the arguments that LUO passes to `can_finish` or `finish`, and while
+    /// these are valid.
+    unsafe fn retrieval<'a>(
+        args: *const bindings::liveupdate_file_op_args,
+    ) -> (Retrieval<'a>, Handle) {
+        // SAFETY: By the safety requirements.
+        let args = unsafe { &*args };
+
+        let retrieval = match args.retrieve_status {
+            ..0 => Retrieval::Failed(Error::from_errno(args.retrieve_status)),
+            0 => Retrieval::NotAttempted,
+            // SAFETY: The file was retrieved, and LUO has a reference to it.
+            1.. => Retrieval::Done(unsafe { File::from_raw_file(args.file) }),
+        };
+
+        // SAFETY: As in `retrieve_callback()`.
+        (retrieval, unsafe { Handle::from_raw(args.serialized_data) })
+    }
+
+    /// # Safety
+    ///
+    /// To be called by LUO only.
+    unsafe extern "C" fn can_finish_callback(args: *mut bindings::liveupdate_file_op_args) -> bool {
+        // SAFETY: LUO passes arguments that are valid during the callback.
+        let (file, handle) = unsafe { Self::retrieval(args) };
+
+        H::can_finish(file, handle)
+    }
+
+    /// # Safety
+    ///
+    /// To be called by LUO only.
+    unsafe extern "C" fn finish_callback(args: *mut bindings::liveupdate_file_op_args) {
+        // SAFETY: LUO passes arguments that are valid during the callback.
+        let (file, handle) = unsafe { Self::retrieval(args) };
+
+        H::finish(file, handle);
+    }
+}
+
+/// A registered [`FileHandler`]. Dropping it ends the registration.
+///
+/// # Invariants
+///
+/// The handler is registered with LUO.
+pub struct Registration<H: FileHandler>(&'static Handler<H>);
+
+/// A [`FileHandler`] that is being registered, to which data is bound that its files share.
+pub struct Binding<'a, H: FileHandler>(&'a Registration<H>);
+
+impl<H: FileHandler> Binding<'_, H> {
+    /// Binds shared data to the files of this handler, as long as it is registered.
+    ///
+    /// Context: May sleep.
+    ///
+    /// # Errors
+    ///
+    /// `EEXIST` when the data is bound to this handler already, or there is other data of its
+    /// name, `ENOSPC` when there is no room for more data, `ENOMEM`.
+    pub fn add<T: FileLifecycleBound>(&self, flb: &'static Flb<T>) -> Result {
+        // SAFETY: The handler is registered, and both are static.
+        to_result(unsafe { bindings::liveupdate_register_flb(self.as_raw(), flb.as_raw()) })
+    }
+
+    /// The C structure, for functions that bind shared data of a subsystem.
+    #[inline]
+    pub fn as_raw(&self) -> *mut bindings::liveupdate_file_handler {
+        self.0 .0.inner.get()
+    }
+}
+
+impl<H: FileHandler> Drop for Registration<H> {
+    fn drop(&mut self) {
+        // Unregisters shared data, too.
+        //
+        // SAFETY: By the type invariant the handler is registered. LUO may go on using it for
+        // files that are preserved: it is static, and LUO keeps the module.
+        unsafe { bindings::liveupdate_unregister_file_handler(self.0.inner.get()) };
+    }
+}
