@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * PCI Live Update: the functions for drivers, which are written in Rust, as
+ * symbols that modules find. <linux/pci_liveupdate.h> documents them.
+ */
+
+#include <linux/export.h>
+#include <linux/pci_liveupdate.h>
+
+EXPORT_SYMBOL_GPL(pci_liveupdate_register_flb);
+EXPORT_SYMBOL_GPL(pci_liveupdate_unregister_flb);
+EXPORT_SYMBOL_GPL(pci_liveupdate_preserve);
+EXPORT_SYMBOL_GPL(pci_liveupdate_unpreserve);
+EXPORT_SYMBOL_GPL(pci_liveupdate_finish);

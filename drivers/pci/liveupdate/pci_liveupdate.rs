@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! PCI Live Update: the part of the PCI core.
+//!
+//! While the kernel is replaced by kexec, PCI devices can go on working. This crate keeps the list
+//! of the devices that are to do so, in memory that the next kernel finds, and finds the list of
+//! the previous kernel. `Documentation/PCI/liveupdate.rst` explains the model and the life of a
+//! device.
+//!
+//! - [`entry`]: the functions that drivers and the PCI core call.
+//! - [`device`]: a `struct pci_dev` and its two records.
+//! - [`outgoing`]: what this kernel hands over.
+//! - [`incoming`]: what this kernel was handed.
+//! - [`deferred`]: giving back references from where one cannot sleep.
+//! - [`record`]: the format in which it is handed over.
+//! - [`debugfs`]: all of this, for people to see.
+//!
+//! # Locks
+//!
+//! From the outside in:
+//!
+//! 1. What our callers hold: the PCI core's `pci_rescan_remove_lock` when a device is set up,
+//!    LUO's locks of the session and the file, and `luo_register_rwlock`, when a driver's file
+//!    handler is called, the lock of the device when a driver is bound.
+//! 2. LUO's mutex of the outgoing data, or of the incoming data. LUO holds it in all callbacks of
+//!    [`Records`], and takes it whenever a reference to the data is got or put. In these callbacks
+//!    no lock of ours is taken.
+//! 3. The mutex of the outgoing records, in [`outgoing::Outgoing`]. It is only taken by who has a
+//!    reference to the outgoing data, after that was got, and dropped before the reference is put:
+//!    so it is never held together with one of LUO's. The lock of a device must not be taken with
+//!    it held, as a driver may preserve its device when it is bound.
+//! 4. What the kernel locks to allocate memory, in KHO and elsewhere.
+//!
+//! There is no lock of ours for the incoming data. It is made by one thread, before anybody else
+//! can see it, and from then on nothing of it changes but the reference counts of its records,
+//! which are atomic.
+//!
+//! C headers: [`include/linux/pci_liveupdate.h`](srctree/include/linux/pci_liveupdate.h),
+//! [`drivers/pci/liveupdate.h`](srctree/drivers/pci/liveupdate.h)
+
+use kernel::{
+    kho::Handle,
+    liveupdate::{
+        FileLifecycleBound,
+        Flb, //
+    },
+    prelude::*, //
+};
+
+mod debugfs;
+mod deferred;
+mod device;
+mod entry;
+mod incoming;
+mod outgoing;
+mod record;
+#[cfg(CONFIG_PCI_LIVEUPDATE_KUNIT_TEST)]
+mod tests;
+
+use crate::{
+    incoming::Incoming,
+    outgoing::Outgoing, //
+};
+
+/// The PCI core's data that LUO hands over.
+struct Records;
+
+#[vtable]
+impl FileLifecycleBound for Records {
+    const COMPATIBLE: &'static CStr = record::COMPATIBLE;
+
+    type Outgoing = Outgoing;
+    type Incoming = Incoming;
+
+    fn preserve() -> impl PinInit<Outgoing, Error> {
+        Outgoing::new()
+    }
+
+    fn handle(outgoing: &Outgoing) -> Handle {
+        outgoing.handle()
+    }
+
+    fn retrieve(handle: Handle) -> impl PinInit<Incoming, Error> {
+        Incoming::retrieve(handle)
+    }
+}
+
+static RECORDS: Flb<Records> = Flb::new();
+
+struct PciLiveupdate {
+    _debugfs: Pin<KBox<debugfs::Files>>,
+}
+
+impl kernel::Module for PciLiveupdate {
+    fn init(_module: &'static ThisModule) -> Result<Self> {
+        Ok(Self {
+            _debugfs: KBox::pin_init(debugfs::Files::new(), GFP_KERNEL)?,
+        })
+    }
+}
+
+kernel::prelude::module! {
+    type: PciLiveupdate,
+    name: "pci_liveupdate",
+    authors: ["PCI Live Update"],
+    description: "Keep PCI devices working across a live update",
+    license: "GPL",
+}

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The format in which one kernel tells the next about its PCI devices.
+//!
+//! C header: [`include/linux/kho/abi/pci.h`](srctree/include/linux/kho/abi/pci.h), which describes
+//! the format; the compiler checks that what is here is the same.
+
+use core::mem::offset_of;
+use kernel::{
+    bindings,
+    fmt,
+    kho::{
+        Handle,
+        Preservable, //
+    },
+    prelude::*,
+    sync::atomic::{
+        Atomic,
+        Relaxed, //
+    }, //
+};
+
+/// The name by which LUO finds the data.
+pub(crate) const COMPATIBLE: &CStr =
+    match CStr::from_bytes_with_nul(bindings::PCI_LUO_FLB_COMPATIBLE) {
+        Ok(name) => name,
+        Err(_) => panic!("the name must be a C string"),
+    };
+
+/// The version of the format.
+pub(crate) const VERSION: u32 = bindings::PCI_SER_VERSION;
+
+/// Where a device is: its address on the bus, and the key by which its record is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Address {
+    pub(crate) domain: u32,
+    pub(crate) bdf: u16,
+}
+
+impl Address {
+    /// The index in an XArray.
+    #[inline]
+    pub(crate) fn key(self) -> usize {
+        (self.domain as usize) << u16::BITS | usize::from(self.bdf)
+    }
+
+    pub(crate) fn bus(self) -> u8 {
+        (self.bdf >> 8) as u8
+    }
+
+    pub(crate) fn devfn(self) -> u8 {
+        self.bdf as u8
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (slot, function) = (self.devfn() >> 3, self.devfn() & 7);
+
+        write!(
+            f,
+            "{:04x}:{:02x}:{slot:02x}.{function}",
+            self.domain,
+            self.bus()
+        )
+    }
+}
+
+/// A device that is preserved, or was; `struct pci_dev_ser`.
+///
+/// Whoever has a reference may change the fields, which are not read or written together. For
+/// outgoing records a lock keeps them consistent; of incoming ones only the reference count
+/// changes.
+#[repr(C)]
+pub(crate) struct Record {
+    domain: Atomic<u32>,
+    // Both are unsigned: the kernel's atomics have `i16` only.
+    bdf: Atomic<i16>,
+    refcount: Atomic<i16>,
+}
+
+static_assert!(size_of::<Record>() == size_of::<bindings::pci_dev_ser>());
+static_assert!(offset_of!(Record, domain) == offset_of!(bindings::pci_dev_ser, domain));
+static_assert!(offset_of!(Record, bdf) == offset_of!(bindings::pci_dev_ser, bdf));
+static_assert!(offset_of!(Record, refcount) == offset_of!(bindings::pci_dev_ser, refcount));
+
+// SAFETY: Integers of 4, 2 and 2 bytes, in this order, have no padding, and any bytes are valid.
+// They are atomic, and dropping them has no effect.
+unsafe impl Preservable for Record {}
+
+impl Record {
+    #[inline]
+    pub(crate) fn address(&self) -> Address {
+        Address {
+            domain: self.domain.load(Relaxed),
+            bdf: self.bdf.load(Relaxed) as u16,
+        }
+    }
+
+    /// 0 for a free slot and for a device that was finished.
+    #[inline]
+    pub(crate) fn refcount(&self) -> u16 {
+        self.refcount.load(Relaxed) as u16
+    }
+
+    #[inline]
+    pub(crate) fn set_refcount(&self, refcount: u16) {
+        self.refcount.store(refcount as i16, Relaxed);
+    }
+
+    /// Makes a free slot the record of a device.
+    pub(crate) fn fill(&self, address: Address, refcount: u16) {
+        self.domain.store(address.domain, Relaxed);
+        self.bdf.store(address.bdf as i16, Relaxed);
+        self.set_refcount(refcount);
+    }
+
+    /// Makes the record a free slot.
+    pub(crate) fn clear(&self) {
+        self.fill(Address { domain: 0, bdf: 0 }, 0);
+    }
+}
+
+/// What leads to the records; `struct pci_ser`.
+#[repr(C)]
+pub(crate) struct Header {
+    pub(crate) version: u32,
+    pub(crate) nr_devices: u32,
+    devices: u64,
+}
+
+static_assert!(size_of::<Header>() == size_of::<bindings::pci_ser>());
+static_assert!(offset_of!(Header, version) == offset_of!(bindings::pci_ser, version));
+static_assert!(offset_of!(Header, nr_devices) == offset_of!(bindings::pci_ser, nr_devices));
+static_assert!(offset_of!(Header, devices) == offset_of!(bindings::pci_ser, devices));
+
+// SAFETY: Integers of 4, 4 and 8 bytes, in this order, have no padding, and any bytes are valid.
+// Dropping them has no effect.
+unsafe impl Preservable for Header {}
+
+impl Header {
+    /// The header of no records.
+    pub(crate) fn new() -> Self {
+        Self {
+            version: VERSION,
+            nr_devices: 0,
+            devices: Handle::NONE.into_raw(),
+        }
+    }
+
+    /// Where the first block of records is.
+    pub(crate) fn devices(&self) -> Handle {
+        // SAFETY: It is memory of this kernel, or was left by the previous one for who has the
+        // header.
+        unsafe { Handle::from_raw(self.devices) }
+    }
+
+    pub(crate) fn set_devices(&mut self, handle: Handle) {
+        self.devices = handle.into_raw();
+    }
+}

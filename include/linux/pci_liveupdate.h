@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * PCI Live Update: what drivers call.
+ *
+ * Documentation/PCI/liveupdate.rst explains the model and the life of a device.
+ */
+#ifndef _LINUX_PCI_LIVEUPDATE_H
+#define _LINUX_PCI_LIVEUPDATE_H
+
+#include <linux/compiler.h>
+#include <linux/errno.h>
+#include <linux/pci.h>
+#include <linux/types.h>
+
+struct liveupdate_file_handler;
+struct pci_dev_ser;
+
+#ifdef CONFIG_PCI_LIVEUPDATE
+
+/**
+ * pci_liveupdate_register_flb - bind the PCI core's data to files of a handler
+ * @fh: file handler, registered with liveupdate_register_file_handler()
+ *
+ * From now on PCI devices can be preserved while at least one file of @fh is. A
+ * driver calls this once for each of its file handlers, before any file of it can
+ * be preserved.
+ *
+ * Context: May sleep.
+ * Return: 0, or a negative errno: -EOPNOTSUPP when live update is off, -EEXIST
+ *         when it was called for @fh before, -EINVAL when @fh is not registered,
+ *         -ENOSPC when there is no room for more such data, or -ENOMEM.
+ */
+int pci_liveupdate_register_flb(struct liveupdate_file_handler *fh);
+
+/**
+ * pci_liveupdate_unregister_flb - undo pci_liveupdate_register_flb()
+ * @fh: the file handler, of which no file is preserved
+ *
+ * Not needed before liveupdate_unregister_file_handler(), which does the same.
+ *
+ * Context: May sleep.
+ */
+void pci_liveupdate_unregister_flb(struct liveupdate_file_handler *fh);
+
+/**
+ * pci_liveupdate_preserve - tell the next kernel that a device is kept alive
+ * @dev: the device, bound to the caller
+ *
+ * To be called from &liveupdate_file_ops.preserve of a file that stands for @dev,
+ * whose handler was given to pci_liveupdate_register_flb().
+ *
+ * Context: May sleep. Takes the mutex of the outgoing data.
+ * Return: 0, or a negative errno, in which case nothing has changed:
+ *         -EBUSY when @dev is preserved already, -EINVAL when it is a virtual
+ *         function, -ENOENT when no file is preserved that the PCI core's data is
+ *         bound to, -EOPNOTSUPP when live update is off, -ENOSPC or -ENOMEM.
+ */
+int pci_liveupdate_preserve(struct pci_dev *dev);
+
+/**
+ * pci_liveupdate_unpreserve - undo pci_liveupdate_preserve()
+ * @dev: the device
+ *
+ * To be called from &liveupdate_file_ops.unpreserve. Warns, and does nothing else,
+ * when @dev is not preserved.
+ *
+ * Context: May sleep. Takes the mutex of the outgoing data.
+ */
+void pci_liveupdate_unpreserve(struct pci_dev *dev);
+
+/**
+ * pci_liveupdate_finish - tell the PCI core that the driver has a device back
+ * @dev: the device, incoming
+ *
+ * From now on @dev is a device like any other. To be called from
+ * &liveupdate_file_ops.finish. Warns, and does nothing else, when @dev is not
+ * incoming.
+ *
+ * Context: May sleep.
+ */
+void pci_liveupdate_finish(struct pci_dev *dev);
+
+/**
+ * pci_liveupdate_outgoing - the record of a device for the next kernel
+ * @dev: the device
+ *
+ * Context: Any context. The answer changes with pci_liveupdate_preserve() and
+ *          pci_liveupdate_unpreserve(), and the record goes away with the latter.
+ * Return: the record, or NULL when @dev is not preserved.
+ */
+static inline const struct pci_dev_ser *pci_liveupdate_outgoing(struct pci_dev *dev)
+{
+	return READ_ONCE(dev->liveupdate_outgoing);
+}
+
+/**
+ * pci_liveupdate_incoming - the record of a device by the previous kernel
+ * @dev: the device
+ *
+ * Context: Any context. The record goes away some time after
+ *          pci_liveupdate_finish().
+ * Return: the record, or NULL when the previous kernel did not preserve @dev, or
+ *         when it was finished.
+ */
+static inline const struct pci_dev_ser *pci_liveupdate_incoming(struct pci_dev *dev)
+{
+	return READ_ONCE(dev->liveupdate_incoming);
+}
+
+/**
+ * pci_liveupdate_is_incoming - tell whether a device is incoming
+ * @dev: the device
+ *
+ * An incoming device was preserved by the previous kernel and is not finished. It
+ * may be doing DMA.
+ *
+ * Context: Any context.
+ * Return: true if @dev is incoming.
+ */
+static inline bool pci_liveupdate_is_incoming(struct pci_dev *dev)
+{
+	return pci_liveupdate_incoming(dev);
+}
+
+#else /* CONFIG_PCI_LIVEUPDATE */
+
+static inline int pci_liveupdate_register_flb(struct liveupdate_file_handler *fh)
+{
+	return -EOPNOTSUPP;
+}
+
+static inline void pci_liveupdate_unregister_flb(struct liveupdate_file_handler *fh)
+{
+}
+
+static inline int pci_liveupdate_preserve(struct pci_dev *dev)
+{
+	return -EOPNOTSUPP;
+}
+
+static inline void pci_liveupdate_unpreserve(struct pci_dev *dev)
+{
+}
+
+static inline void pci_liveupdate_finish(struct pci_dev *dev)
+{
+}
+
+static inline const struct pci_dev_ser *pci_liveupdate_outgoing(struct pci_dev *dev)
+{
+	return NULL;
+}
+
+static inline const struct pci_dev_ser *pci_liveupdate_incoming(struct pci_dev *dev)
+{
+	return NULL;
+}
+
+static inline bool pci_liveupdate_is_incoming(struct pci_dev *dev)
+{
+	return false;
+}
+
+#endif /* CONFIG_PCI_LIVEUPDATE */
+
+#endif /* _LINUX_PCI_LIVEUPDATE_H */

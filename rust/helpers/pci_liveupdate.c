@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: GPL-2.0
+
+#include <linux/device.h>
+#include <linux/pci_liveupdate.h>
+
+__rust_helper const struct pci_dev_ser *
+rust_helper_pci_liveupdate_outgoing(struct pci_dev *dev)
+{
+	return pci_liveupdate_outgoing(dev);
+}
+
+__rust_helper bool rust_helper_pci_liveupdate_is_incoming(struct pci_dev *dev)
+{
+	return pci_liveupdate_is_incoming(dev);
+}
+
+#ifndef CONFIG_PCI_LIVEUPDATE
+__rust_helper int
+rust_helper_pci_liveupdate_register_flb(struct liveupdate_file_handler *fh)
+{
+	return pci_liveupdate_register_flb(fh);
+}
+
+__rust_helper int rust_helper_pci_liveupdate_preserve(struct pci_dev *dev)
+{
+	return pci_liveupdate_preserve(dev);
+}
+
+__rust_helper void rust_helper_pci_liveupdate_unpreserve(struct pci_dev *dev)
+{
+	pci_liveupdate_unpreserve(dev);
+}
+
+__rust_helper void rust_helper_pci_liveupdate_finish(struct pci_dev *dev)
+{
+	pci_liveupdate_finish(dev);
+}
+#endif
+
+#ifdef CONFIG_PCI_LIVEUPDATE
+__rust_helper int rust_helper_pci_domain_nr(struct pci_bus *bus)
+{
+	return pci_domain_nr(bus);
+}
+
+__rust_helper void rust_helper_device_lock(struct device *dev)
+{
+	device_lock(dev);
+}
+
+__rust_helper void rust_helper_device_unlock(struct device *dev)
+{
+	device_unlock(dev);
+}
+#endif

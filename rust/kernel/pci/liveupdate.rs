@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! PCI devices that keep working while the kernel is replaced.
+//!
+//! A driver whose files stand for PCI devices, and survive a live update, tells the PCI core which
+//! devices these are: [`Device::liveupdate_preserve`] when a file is preserved, and
+//! [`Device::liveupdate_finish`] when the new kernel's driver has the device back. In between, the
+//! new kernel's PCI core leaves alone what keeps the device working.
+//!
+//! `Documentation/PCI/liveupdate.rst` explains the model and the life of a device.
+//!
+//! C header: [`include/linux/pci_liveupdate.h`](srctree/include/linux/pci_liveupdate.h)
+//!
+//! # Examples
+//!
+//! The handler of a driver's files, as far as the PCI core is concerned. `device_of()` and
+//! `device_at()` stand for how the driver finds its devices.
+//!
+//! ```
+//! # #[cfg(CONFIG_LIVEUPDATE)]
+//! # mod example {
+//! use kernel::{
+//!     fs::File,
+//!     kho::{Handle, Preserved, Restored},
+//!     liveupdate::{FileHandler, Handler, Registration, Retrieval},
+//!     pci::{self, liveupdate::Preservation},
+//!     prelude::*,
+//!     sync::aref::ARef,
+//! };
+//!
+//! /// What this kernel keeps for a preserved file. Dropping it takes all of it back.
+//! struct State {
+//!     record: Preserved<u64>,
+//!     _device: Preservation,
+//! }
+//!
+//! struct Files;
+//!
+//! #[vtable]
+//! impl FileHandler for Files {
+//!     const COMPATIBLE: &'static CStr = c"rust-doctest-pci-v1";
+//!     type Preserved = KBox<State>;
+//!
+//!     fn can_preserve(file: &File) -> bool {
+//!         device_of(file).is_some()
+//!     }
+//!
+//!     fn preserve(file: &File) -> Result<(KBox<State>, Handle)> {
+//!         let device = device_of(file).ok_or(ENODEV)?;
+//!         let record = Preserved::new(u64::from(device.dev_id()))?;
+//!         let handle = record.handle();
+//!         let _device = device.liveupdate_preserve()?;
+//!
+//!         Ok((KBox::new(State { record, _device }, GFP_KERNEL)?, handle))
+//!     }
+//!
+//!     fn retrieve(handle: Handle) -> Result<ARef<File>> {
+//!         let _device = device_at(handle.peek()?).ok_or(ENODEV)?;
+//!         // Make a file for the device here.
+//! #       Err(ENODEV)
+//!     }
+//!
+//!     fn finish(_file: Retrieval<'_>, handle: Handle) {
+//!         if let Ok(record) = Restored::<u64>::restore(handle) {
+//!             if let Some(device) = device_at(*record) {
+//!                 device.liveupdate_finish();
+//!             }
+//!         }
+//!     }
+//! }
+//!
+//! static FILES: Handler<Files> = Handler::new();
+//!
+//! /// To be kept in the driver's module.
+//! fn register() -> Result<Registration<Files>> {
+//!     FILES.register(pci::liveupdate::register_flb)
+//! }
+//! # pub(super) fn run() { let _ = register(); }
+//! # fn device_of(_: &File) -> Option<ARef<pci::Device>> { None }
+//! # fn device_at(_: u64) -> Option<ARef<pci::Device>> { None }
+//! # }
+//! # #[cfg(CONFIG_LIVEUPDATE)]
+//! # example::run();
+//! # Ok::<(), Error>(())
+//! ```
+
+use super::Device;
+use crate::{
+    bindings,
+    device,
+    error::to_result,
+    prelude::*,
+    sync::aref::ARef, //
+};
+
+#[cfg(CONFIG_LIVEUPDATE)]
+use crate::liveupdate::{
+    Binding,
+    FileHandler, //
+};
+
+/// Binds the PCI core's data to the files of a handler, as long as that is registered.
+///
+/// PCI devices can be preserved while at least one of these files is.
+///
+/// Context: May sleep.
+///
+/// # Errors
+///
+/// `EEXIST` when this was done before, `ENOSPC` when there is no room for more such data,
+/// `ENOMEM`, `EOPNOTSUPP` without `CONFIG_PCI_LIVEUPDATE`.
+#[cfg(CONFIG_LIVEUPDATE)]
+pub fn register_flb<H: FileHandler>(binding: &Binding<'_, H>) -> Result {
+    // SAFETY: The handler is registered. The PCI core's data stays registered until the handler's
+    // registration ends, which unregisters both.
+    to_result(unsafe { bindings::pci_liveupdate_register_flb(binding.as_raw()) })
+}
+
+/// A device that is preserved for the next kernel, until this is dropped.
+///
+/// # Invariants
+///
+/// The device was preserved for this object, and is not unpreserved by anybody else.
+pub struct Preservation(ARef<Device>);
+
+impl Preservation {
+    /// The device.
+    #[inline]
+    pub fn device(&self) -> &Device {
+        &self.0
+    }
+}
+
+impl Drop for Preservation {
+    fn drop(&mut self) {
+        // SAFETY: The device is valid, as we have a reference to it.
+        unsafe { bindings::pci_liveupdate_unpreserve(self.0.as_raw()) };
+    }
+}
+
+impl Device {
+    /// Tells the next kernel that the device is kept alive, until the result is dropped.
+    ///
+    /// To be called when a file that stands for the device is [preserved].
+    ///
+    /// Context: May sleep.
+    ///
+    /// # Errors
+    ///
+    /// - `EBUSY` when the device is preserved already.
+    /// - `EINVAL` when the device is a virtual function.
+    /// - `ENOENT` when no file is preserved that [`register_flb`] was called for.
+    /// - `EOPNOTSUPP` when live update is off, or without `CONFIG_PCI_LIVEUPDATE`.
+    /// - `ENOSPC`, `ENOMEM`.
+    ///
+    /// [preserved]: crate::liveupdate::FileHandler::preserve
+    pub fn liveupdate_preserve(&self) -> Result<Preservation> {
+        // SAFETY: By its type invariant `self` is a valid device.
+        to_result(unsafe { bindings::pci_liveupdate_preserve(self.as_raw()) })?;
+
+        // INVARIANT: It was preserved just now.
+        Ok(Preservation(self.into()))
+    }
+
+    /// Tells the PCI core that the driver has the device back.
+    ///
+    /// To be called when a file that stands for the device is [finished]. The kernel warns when
+    /// the device is not [incoming](Device::liveupdate_is_incoming).
+    ///
+    /// Context: May sleep.
+    ///
+    /// [finished]: crate::liveupdate::FileHandler::finish
+    pub fn liveupdate_finish(&self) {
+        // SAFETY: By its type invariant `self` is a valid device.
+        unsafe { bindings::pci_liveupdate_finish(self.as_raw()) };
+    }
+}
+
+impl<Ctx: device::DeviceContext> Device<Ctx> {
+    /// Whether the device is preserved for the next kernel.
+    ///
+    /// Context: Any context.
+    #[inline]
+    pub fn liveupdate_is_outgoing(&self) -> bool {
+        // SAFETY: By its type invariant `self` is a valid device.
+        !unsafe { bindings::pci_liveupdate_outgoing(self.as_raw()) }.is_null()
+    }
+
+    /// Whether the device was preserved by the previous kernel, and is not finished.
+    ///
+    /// Such a device may be doing DMA.
+    ///
+    /// Context: Any context.
+    #[inline]
+    pub fn liveupdate_is_incoming(&self) -> bool {
+        // SAFETY: By its type invariant `self` is a valid device.
+        unsafe { bindings::pci_liveupdate_is_incoming(self.as_raw()) }
+    }
+}
