@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What userspace reads from a device's file and writes to it.
+//!
+//! Reading tells about the device, in lines of a word and a value. Writing takes a command:
+//!
+//! - `cookie N` stores a number in the device.
+//! - `preserve`, `unpreserve` and `finish` are [raw calls](crate::raw) of the PCI core.
+
+use crate::{
+    device::{
+        self,
+        TestDevice, //
+    },
+    raw, //
+};
+use kernel::{
+    fs::{
+        File,
+        Kiocb, //
+    },
+    iov::{
+        IovIterDest,
+        IovIterSource, //
+    },
+    miscdevice::{
+        MiscDevice,
+        MiscDeviceRegistration, //
+    },
+    prelude::*,
+    str::{
+        parse_int::ParseInt,
+        BStr,
+        CString, //
+    },
+    sync::{
+        atomic::Relaxed,
+        Arc, //
+    }, //
+};
+
+/// The longest command that makes sense.
+const MAX_COMMAND: usize = 64;
+
+/// A file of a device.
+pub(crate) struct TestFile;
+
+#[vtable]
+impl MiscDevice for TestFile {
+    type Ptr = Arc<TestDevice>;
+
+    fn open(_file: &File, node: &MiscDeviceRegistration<Self>) -> Result<Arc<TestDevice>> {
+        device::of_node(node).ok_or(ENODEV)
+    }
+
+    fn read_iter(mut kiocb: Kiocb<'_, Self::Ptr>, iov: &mut IovIterDest<'_>) -> Result<usize> {
+        let text = describe(&kiocb.file())?;
+
+        iov.simple_read_from_buffer(kiocb.ki_pos_mut(), text.to_bytes())
+    }
+
+    fn write_iter(kiocb: Kiocb<'_, Self::Ptr>, iov: &mut IovIterSource<'_>) -> Result<usize> {
+        let mut command = KVec::new();
+
+        if iov.len() > MAX_COMMAND {
+            return Err(EINVAL);
+        }
+        let len = iov.copy_from_iter_vec(&mut command, GFP_KERNEL)?;
+
+        execute(&kiocb.file(), command.trim_ascii())?;
+        Ok(len)
+    }
+}
+
+fn describe(device: &TestDevice) -> Result<CString> {
+    let pdev = &device.pdev;
+    let state = match (pdev.liveupdate_is_incoming(), pdev.liveupdate_is_outgoing()) {
+        (false, false) => "ordinary",
+        (false, true) => "outgoing",
+        (true, false) => "incoming",
+        (true, true) => "incoming,outgoing",
+    };
+
+    CString::try_from_fmt(fmt!(
+        "bdf {}\nvendor {:04x}\ndevice {:04x}\ncookie {:#018x}\nstate {}\nalive {}\n",
+        device.name(),
+        pdev.vendor_id().as_raw(),
+        pdev.device_id(),
+        device.cookie.load(Relaxed),
+        state,
+        if device.is_alive() { "yes" } else { "no" },
+    ))
+}
+
+fn execute(device: &TestDevice, command: &[u8]) -> Result {
+    match command {
+        [b'c', b'o', b'o', b'k', b'i', b'e', b' ', number @ ..] => {
+            let cookie = u64::from_str(BStr::from_bytes(number.trim_ascii()))?;
+
+            device.cookie.store(cookie, Relaxed);
+            Ok(())
+        }
+        b"preserve" => {
+            let mut slot = device.preservation.lock();
+            let preservation = device.pdev.liveupdate_preserve()?;
+
+            // Left alone if there is one, which `unpreserve` made void.
+            if let Some(void) = slot.replace(preservation) {
+                core::mem::forget(void);
+            }
+            Ok(())
+        }
+        b"unpreserve" => {
+            match device.preservation.lock().take() {
+                Some(preservation) => drop(preservation),
+                None => raw::unpreserve(&device.pdev),
+            }
+            Ok(())
+        }
+        b"finish" => {
+            device.pdev.liveupdate_finish();
+            Ok(())
+        }
+        _ => Err(EINVAL),
+    }
+}

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the Live Update Orchestrator calls to preserve the files of the devices.
+
+use crate::device::{
+    TestDevice,
+    DEVICES, //
+};
+use kernel::{
+    fs::{
+        file::flags,
+        File, //
+    },
+    kho::{
+        Handle,
+        Preservable,
+        Preserved,
+        Restored, //
+    },
+    liveupdate::{
+        FileHandler,
+        Handler,
+        Registration,
+        Retrieval, //
+    },
+    pci::{
+        self,
+        liveupdate::Preservation, //
+    },
+    prelude::*,
+    sync::{
+        aref::ARef,
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        Arc, //
+    }, //
+};
+
+/// What one kernel's driver tells the next one's about a file.
+#[repr(C)]
+pub(crate) struct Record {
+    /// Where the device is, nul-terminated; how the kernel names it.
+    name: [u8; 24],
+    cookie: Atomic<u64>,
+}
+
+// SAFETY: Any bytes are valid, and there is no padding between 24 bytes and a number of 8.
+unsafe impl Preservable for Record {}
+
+impl Record {
+    fn new(device: &TestDevice) -> Result<Self> {
+        let bytes = device.name().to_bytes();
+        let mut name = [0; 24];
+
+        name.get_mut(..bytes.len())
+            .ok_or(EINVAL)?
+            .copy_from_slice(bytes);
+        Ok(Self {
+            name,
+            cookie: Atomic::new(device.cookie.load(Relaxed)),
+        })
+    }
+
+    fn is_of(&self, device: &TestDevice) -> bool {
+        CStr::from_bytes_until_nul(&self.name).is_ok_and(|name| name == device.name())
+    }
+}
+
+/// What this kernel keeps for a preserved file.
+pub(crate) struct State {
+    record: Preserved<Record>,
+    device: Arc<TestDevice>,
+    _preservation: Preservation,
+}
+
+/// Files of all devices that the driver is bound to.
+pub(crate) struct Files;
+
+/// The device that a file stands for, if it is one of ours.
+fn device_of(file: &File) -> Option<Arc<TestDevice>> {
+    DEVICES
+        .lock()
+        .iter()
+        .map(|entry| (&entry.node, &entry.device))
+        .find(|(node, device)| node.is_file_of(file, (*device).clone()))
+        .map(|(_, device)| device.clone())
+}
+
+#[vtable]
+impl FileHandler for Files {
+    const COMPATIBLE: &'static CStr = c"pci-liveupdate-test-v1";
+    type Preserved = KBox<State>;
+
+    fn can_preserve(file: &File) -> bool {
+        device_of(file).is_some()
+    }
+
+    fn preserve(file: &File) -> Result<(KBox<State>, Handle)> {
+        let device = device_of(file).ok_or(ENODEV)?;
+        let record = Preserved::new(Record::new(&device)?)?;
+        let handle = record.handle();
+        let state = State {
+            record,
+            _preservation: device.pdev.liveupdate_preserve()?,
+            device,
+        };
+
+        Ok((KBox::new(state, GFP_KERNEL)?, handle))
+    }
+
+    fn freeze(_file: &File, state: &State, handle: Handle) -> Result<Handle> {
+        // The user may have changed it since the file was preserved.
+        state
+            .record
+            .cookie
+            .store(state.device.cookie.load(Relaxed), Relaxed);
+        Ok(handle)
+    }
+
+    fn unfreeze(_file: &File, _state: &State) {}
+
+    fn retrieve(handle: Handle) -> Result<ARef<File>> {
+        let record: Record = handle.peek()?;
+        let devices = DEVICES.lock();
+        let entry = devices
+            .iter()
+            .find(|entry| record.is_of(&entry.device))
+            .ok_or(ENODEV)?;
+
+        if !entry.device.pdev.liveupdate_is_incoming() {
+            return Err(ENODEV);
+        }
+        entry
+            .device
+            .cookie
+            .store(record.cookie.load(Relaxed), Relaxed);
+
+        entry.node.create_file(
+            c"[pci_liveupdate_test]",
+            entry.device.clone(),
+            flags::O_RDWR,
+        )
+    }
+
+    fn finish(_file: Retrieval<'_>, handle: Handle) {
+        let Ok(record) = Restored::<Record>::restore(handle) else {
+            pr_warn!("nothing was preserved at {handle}\n");
+            return;
+        };
+        let device = DEVICES
+            .lock()
+            .iter()
+            .find(|entry| record.is_of(&entry.device))
+            .map(|entry| entry.device.clone());
+
+        if let Some(device) = device {
+            if device.pdev.liveupdate_is_incoming() {
+                device.pdev.liveupdate_finish();
+            }
+        }
+    }
+}
+
+static FILES: Handler<Files> = Handler::new();
+
+/// Registers the handler. Not when live update is off, where the driver works as any other.
+pub(crate) fn register() -> Result<Option<Registration<Files>>> {
+    match FILES.register(pci::liveupdate::register_flb) {
+        Ok(registration) => Ok(Some(registration)),
+        Err(EOPNOTSUPP) => Ok(None),
+        Err(error) => Err(error),
+    }
+}

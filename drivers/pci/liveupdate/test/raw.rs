@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Calls of the PCI core as no driver should make them, for tests.
+//!
+//! [`kernel::pci::liveupdate`] doesn't let a driver unpreserve what it didn't preserve.
+
+use kernel::{
+    bindings,
+    pci, //
+};
+
+/// Unpreserves a device, whether it is preserved or not.
+pub(crate) fn unpreserve(pdev: &pci::Device) {
+    let pdev = core::ptr::from_ref(pdev).cast_mut();
+
+    // SAFETY: `pci::Device` is a transparent wrapper of a valid `struct pci_dev`. The function
+    // copes with devices that are not preserved.
+    unsafe { bindings::pci_liveupdate_unpreserve(pdev.cast()) };
+}
