@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Tests of PCI Live Update: what they share.
+ *
+ * A test is one program with a part for each kernel that it runs in: stage 1
+ * preserves PCI devices, kexec starts the next kernel, stage 2 takes them back,
+ * and some tests have further stages. `TEST -n` prints how many there are.
+ *
+ * To run one by hand, in any booted kernel that has CONFIG_PCI_LIVEUPDATE,
+ * CONFIG_PCI_LIVEUPDATE_TEST and liveupdate=on, in a QEMU with edu or pci-testdev
+ * devices (`TEST -q` prints the devices, when a test needs particular ones),
+ * debugfs mounted, and as root:
+ *
+ *	./basic -s 1
+ *	kexec -s -l /boot/bzImage --initrd=/boot/initrd --reuse-cmdline \
+ *	      --append="$(./basic -c 2)"
+ *	kexec -e			# not `reboot`, which ends the processes
+ *	./basic -s 2			# once the next kernel is up
+ *
+ * Stage 1 leaves a process behind that keeps the Live Update session open: the
+ * session, and with it everything preserved, ends when that process does.
+ * `-c STAGE` prints what that stage's kernel wants on its command line, `-k STAGE`
+ * which kernel image it is, if not the same again.
+ *
+ * The file `init` in this folder does the same without anybody's help, as the
+ * first process of an initramfs.
+ *
+ * How a test works: it says what it expects of each device in a model,
+ * struct plu_device, which the functions below keep up to date, and plu_check()
+ * compares all that the kernel shows with it: both lists and the status in debugfs,
+ * the device files, and the kernel log.
+ */
+#ifndef _SELFTESTS_PCI_LIVEUPDATE_H
+#define _SELFTESTS_PCI_LIVEUPDATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <linux/types.h>
+
+#include "../kselftest.h"
+
+#define PLU_DRIVER	"pci_liveupdate_test"
+#define PLU_DEBUGFS	"/sys/kernel/debug/pci_liveupdate"
+#define PLU_MAX_STAGES	4
+#define PLU_MAX_DEVICES	256
+#define PLU_BDF_SIZE	sizeof("0000:00:00.0")
+
+/* --- plu_main.c: stages, results ------------------------------------------ */
+
+struct plu_stage {
+	void (*run)(void);
+	unsigned int plan;	/* how many results it gives */
+	const char *cmdline;	/* what its kernel wants to be told */
+	const char *kernel;	/* its image, if not the default one */
+};
+
+struct plu_test {
+	const char *name;
+	const char *(*qemu)(void);	/* arguments, if it needs its own devices */
+	bool foreign;			/* a kernel of it may lack the feature */
+	struct plu_stage stage[PLU_MAX_STAGES];
+};
+
+int plu_main(int argc, char *argv[], const struct plu_test *test);
+
+/* One line of KTAP. */
+bool __printf(2, 3) plu_ok(bool ok, const char *fmt, ...);
+
+/* One line of KTAP: a call gave what it should, 0 or a negative errno. */
+bool __printf(3, 4) plu_gives(int ret, int expected, const char *fmt, ...);
+
+/* The test cannot go on. */
+void __noreturn __printf(1, 2) plu_bail(const char *fmt, ...);
+
+/* Something is missing here. Under the tests' own init nothing may be. */
+void __noreturn __printf(1, 2) plu_skip(const char *fmt, ...);
+
+/* The test makes no sense with this kernel. */
+void __noreturn __printf(1, 2) plu_does_not_apply(const char *fmt, ...);
+
+/* A comment in the KTAP. */
+void __printf(1, 2) plu_say(const char *fmt, ...);
+
+/* --- plu_system.c: files, processes, memory ------------------------------- */
+
+/* All of a file, as a string. Return its length or a negative errno. */
+int plu_read_file(const char *path, char *buf, size_t size);
+
+/* One write(2). Return 0 or a negative errno. */
+int plu_write_file(const char *path, const char *text);
+
+int plu_read_fd(int fd, char *buf, size_t size);
+int plu_write_fd(int fd, const char *text);
+
+/* Value of the line `KEY<separator>VALUE` in a text. */
+bool plu_value(const char *text, const char *key, char *buf, size_t size);
+
+/* Value of a word `KEY=VALUE` on the kernel's command line. */
+bool plu_cmdline(const char *key, char *buf, size_t size);
+
+bool plu_exists(const char *path);
+
+/* How long a text is up to a character, or the whole of it. */
+size_t plu_until(const char *text, char c);
+
+/* Wait until something is so, but not for ever: false if it is not so then. */
+bool plu_wait_for(bool (*condition)(void *arg), void *arg);
+
+int plu_load_module(const char *name, const char *parameters);
+int plu_unload_module(const char *name);
+
+/* Is the page at a physical address some kernel memory of unknown use? */
+bool plu_page_in_use(__u64 phys);
+
+/* Is it free, or has it been given to someone else? */
+bool plu_page_given_back(__u64 phys);
+
+/* Write to memory and look at it, through /dev/mem. */
+void plu_write_memory(__u64 phys, const void *data, size_t size);
+bool plu_memory_is(__u64 phys, const void *data, size_t size);
+
+/* How many pages the kernel uses for it does not say what. */
+long plu_pages_of_unknown_use(void);
+
+/* --- The model: the devices, and what is expected of them ------------------ */
+
+enum plu_incoming {
+	PLU_ORDINARY,
+	PLU_INCOMING,
+	PLU_FINISHED,
+};
+
+/* What the kernel says of a device. */
+enum plu_message {
+	PLU_MSG_PRESERVED,
+	PLU_MSG_FINISHED,
+	PLU_MSG_CANNOT_UNPRESERVE,
+	PLU_MSG_CANNOT_FINISH,
+	PLU_MSG_LEFT_PRESERVED,
+	PLU_NR_MESSAGES
+};
+
+struct plu_device {
+	char bdf[PLU_BDF_SIZE];
+	/* The way to it, which has no bus numbers: they may be others next time. */
+	char path[64];
+	unsigned int vendor;
+	unsigned int device;
+	__u64 token;		/* in a Live Update session */
+	int fd;			/* its device file, or -1 */
+	int outgoing_session;	/* that it is preserved in, or -1 */
+	int incoming_session;	/* that it was retrieved from, or -1 */
+
+	/* What is expected. */
+	bool absent;		/* removed through sysfs */
+	const char *driver;	/* PLU_DRIVER, another, or NULL */
+	bool outgoing;
+	enum plu_incoming incoming;
+	__u64 cookie;
+	unsigned int messages[PLU_NR_MESSAGES];	/* how often each was said */
+
+	/* What the previous stage knew of it. The cookie comes back on retrieve. */
+	char handed_bdf[PLU_BDF_SIZE];
+	__u64 handed_cookie;
+};
+
+struct plu_model {
+	struct plu_device dev[PLU_MAX_DEVICES];
+	unsigned int nr_devices;
+	const char *handover;		/* in debugfs status */
+	unsigned int nr_outgoing_files;	/* in sessions, preserved */
+	unsigned int nr_incoming_files;	/* in sessions, not finished */
+	__u64 note;			/* a number for the next stage */
+};
+
+extern struct plu_model plu;
+
+/* All devices: for (d = plu.dev; d < plu_end(); d++) */
+static inline struct plu_device *plu_end(void)
+{
+	return plu.dev + plu.nr_devices;
+}
+
+/* --- plu_log.c: what the kernel says --------------------------------------- */
+
+extern const char * const plu_messages[PLU_NR_MESSAGES];
+
+/*
+ * Count what the kernel has said of each device since it was started. The log has
+ * room for so much only: who makes the kernel talk a lot calls this now and then.
+ */
+void plu_read_log(void);
+unsigned int plu_said(const struct plu_device *d, enum plu_message msg);
+
+/* Has it said nothing of any device and live update? */
+bool plu_log_is_silent(void);
+
+/* Has it said something exactly once? */
+bool plu_says_once(const char *what);
+
+/* The kernel is about to warn: update the model, and tell who reads the log. */
+void plu_expect_warning(struct plu_device *d, enum plu_message msg);
+
+/* The same, of something that is not in the model, and may come in the next kernel. */
+void __printf(1, 2) plu_announce(const char *fmt, ...);
+
+/* --- plu_device.c: devices ------------------------------------------------- */
+
+/*
+ * Find the devices, in the order of their addresses. To be called first in a
+ * stage, by those that do not call plu_take_over().
+ */
+void plu_find_devices(unsigned int at_least);
+
+/* The path of a device's file, or of one in its sysfs folder. Static memory. */
+const char *plu_node(const struct plu_device *d);
+const char *plu_sysfs(const struct plu_device *d, const char *file);
+
+/* Open another file of a device. Return it or a negative errno. */
+int plu_open(const struct plu_device *d);
+
+/* Write a command to the file of a device. Return 0 or a negative errno. */
+int __printf(2, 3) plu_command(struct plu_device *d, const char *fmt, ...);
+
+void plu_set_cookie(struct plu_device *d, __u64 cookie);
+
+/*
+ * Through sysfs. Those that return something return 0 or a negative errno, and keep
+ * the model up to date.
+ */
+int plu_unbind(struct plu_device *d);
+int plu_bind(struct plu_device *d, const char *driver);
+int plu_remove(struct plu_device *d);
+/* Is there a bridge above it? */
+bool plu_is_behind_bridge(const struct plu_device *d);
+/* The bridge above a device, and with it all that is behind. */
+int plu_remove_bridge(struct plu_device *d);
+/* Look for devices. Those that were removed are expected to be found, or not. */
+void plu_rescan(void);
+void plu_rescan_in_vain(void);
+
+/* --- plu_check.c: what the kernel shows, compared with the model ----------- */
+
+/* Compare everything: one result. */
+bool __printf(1, 2) plu_check(const char *fmt, ...);
+
+/* Does an open file stand for this device, working, with this cookie? */
+bool plu_file_is(int fd, const struct plu_device *d, __u64 cookie);
+
+/* Does the kernel list a device as incoming and not finished? */
+bool plu_is_incoming(const struct plu_device *d);
+
+/* Wait until the hand-over has the expected state, but not for ever. */
+bool plu_wait_for_handover(void);
+
+/* One value of debugfs status, "" when it is not there. */
+const char *plu_status(const char *key);
+__u64 plu_status_address(const char *key);
+
+/* A process that reads debugfs all the time, until it is told to stop. */
+int plu_start_reader(void);
+bool plu_stop_reader(int pid);
+
+/* --- plu_session.c: Live Update sessions ---------------------------------- */
+
+/* These end the test when they fail, and keep the model up to date. */
+int plu_session(const char *name);
+void plu_preserve(int session, struct plu_device *d);
+int plu_retrieve_session(const char *name);
+void plu_retrieve(int session, struct plu_device *d);
+void plu_finish(int session);
+void plu_close_session(int session);
+
+/* These do not: 0 or a file, or a negative errno. */
+int plu_try_preserve(int session, int fd, __u64 token);
+int plu_retrieve_fd(int session, __u64 token);
+int plu_try_retrieve_session(const char *name);
+
+/*
+ * Tell the next stage what it is going to find. To be called last in a stage,
+ * which the session that it makes, and the others, outlive.
+ */
+void plu_hand_over(void);
+
+/*
+ * Find the devices and know of each what the previous stage did with it. To be
+ * called first in a stage.
+ */
+void plu_take_over(void);
+
+#endif

@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Tests of PCI Live Update: everything that the kernel shows, compared with what is
+ * expected.
+ */
+
+#include <errno.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "plu.h"
+
+static unsigned int differences;
+
+static void __printf(1, 2) differs(const char *fmt, ...)
+{
+	char what[256];
+	va_list args;
+
+	if (differences++ > 20)
+		return;
+
+	va_start(args, fmt);
+	vsnprintf(what, sizeof(what), fmt, args);
+	va_end(args);
+	plu_say("%s", what);
+}
+
+const char *plu_status(const char *key)
+{
+	static char value[64];
+	char text[1024], line[64];
+
+	snprintf(line, sizeof(line), "%s: ", key);
+	value[0] = '\0';
+	if (plu_read_file(PLU_DEBUGFS "/status", text, sizeof(text)) > 0)
+		plu_value(text, line, value, sizeof(value));
+
+	return value;
+}
+
+__u64 plu_status_address(const char *key)
+{
+	return strtoull(plu_status(key), NULL, 16);
+}
+
+static bool is_handover(const char *state)
+{
+	return !strcmp(plu.handover, state);
+}
+
+static bool handover_is_expected(void *arg)
+{
+	return is_handover(plu_status("handover"));
+}
+
+bool plu_wait_for_handover(void)
+{
+	return plu_wait_for(handover_is_expected, NULL);
+}
+
+static void check_status(const char *key, const char *expected)
+{
+	const char *is = plu_status(key);
+
+	if (strcmp(is, expected))
+		differs("status: %s is '%s', not '%s'", key, is, expected);
+}
+
+static void check_count(const char *key, unsigned int expected)
+{
+	char number[16];
+
+	snprintf(number, sizeof(number), "%u", expected);
+	check_status(key, number);
+}
+
+static void check_address(const char *key, bool expected)
+{
+	const char *is = plu_status(key);
+
+	if (strncmp(is, "0x", 2) || !plu_status_address(key) == expected)
+		differs("status: %s is '%s', %sexpected", key, is,
+			expected ? "an address is " : "0x0 ");
+}
+
+static bool is_unreadable(void)
+{
+	static const char unreadable[] = "unreadable ";
+
+	return !strncmp(plu.handover, unreadable, sizeof(unreadable) - 1);
+}
+
+/* The line of a device in a list, or NULL if it must not be there. */
+static const char *expected_line(const struct plu_device *d, bool incoming)
+{
+	const char *driver = d->absent ? NULL : d->driver;
+	static char line[128];
+
+	if (incoming ? d->incoming == PLU_ORDINARY : !d->outgoing)
+		return NULL;
+
+	snprintf(line, sizeof(line), "%s refcount=%d driver=%s%s\n", d->bdf,
+		 !incoming || d->incoming == PLU_INCOMING,
+		 driver ?: "none",
+		 !incoming ? "" : d->incoming == PLU_FINISHED ?
+		 " finished=yes" : " finished=no");
+
+	return line;
+}
+
+/* Every line that is expected, once, and no other. */
+static void check_list(const char *file, bool incoming)
+{
+	struct plu_device *d;
+	static char text[PLU_MAX_DEVICES * 128];
+	unsigned int lines = 0, expected = 0;
+	char path[64];
+	int ret;
+
+	snprintf(path, sizeof(path), PLU_DEBUGFS "/%s", file);
+	ret = plu_read_file(path, text, sizeof(text));
+	if (ret < 0) {
+		differs("%s: %s", path, strerror(-ret));
+		return;
+	}
+	for (const char *c = text; *c; c++)
+		lines += *c == '\n';
+
+	/* Once nothing is left of the hand-over, there is nothing to list. */
+	if (!incoming || is_handover("read")) {
+		for (d = plu.dev; d < plu_end(); d++) {
+			const char *line = expected_line(d, incoming);
+			char *found;
+
+			if (!line)
+				continue;
+			expected++;
+			found = strstr(text, line);
+			if (!found || (found > text && found[-1] != '\n'))
+				differs("%s: no line '%.*s'", file,
+					(int)strlen(line) - 1, line);
+		}
+	}
+
+	if (lines != expected)
+		differs("%s: %u lines instead of %u:\n%s", file, lines, expected,
+			text);
+}
+
+bool plu_is_incoming(const struct plu_device *d)
+{
+	static char text[PLU_MAX_DEVICES * 128];
+	char line[128];
+
+	if (plu_read_file(PLU_DEBUGFS "/incoming", text, sizeof(text)) < 0 ||
+	    !plu_value(text, d->bdf, line, sizeof(line)))
+		return false;
+
+	return strstr(line, " finished=no");
+}
+
+static void check_file(const struct plu_device *d)
+{
+	char text[512], is[64], expected[64];
+	const char *state;
+	int fd, ret;
+
+	if (d->handed_bdf[0] && strcmp(d->handed_bdf, d->bdf))
+		differs("%s: was %s in the previous kernel", d->bdf, d->handed_bdf);
+
+	fd = plu_open(d);
+	if (d->absent || !d->driver || strcmp(d->driver, PLU_DRIVER)) {
+		if (fd >= 0) {
+			differs("%s: has a device file", d->bdf);
+			close(fd);
+		}
+		return;
+	}
+	if (fd < 0) {
+		differs("%s: %s: %s", d->bdf, plu_node(d), strerror(-fd));
+		return;
+	}
+	ret = plu_read_fd(fd, text, sizeof(text));
+	close(fd);
+	if (ret < 0) {
+		differs("%s: cannot read: %s", d->bdf, strerror(-ret));
+		return;
+	}
+
+	if (d->incoming == PLU_INCOMING)
+		state = d->outgoing ? "incoming,outgoing" : "incoming";
+	else
+		state = d->outgoing ? "outgoing" : "ordinary";
+	snprintf(expected, sizeof(expected), "%04x", d->vendor);
+	if (!plu_value(text, "vendor ", is, sizeof(is)) || strcmp(is, expected))
+		differs("%s: vendor is not %s:\n%s", d->bdf, expected, text);
+	snprintf(expected, sizeof(expected), "%04x", d->device);
+	if (!plu_value(text, "device ", is, sizeof(is)) || strcmp(is, expected))
+		differs("%s: device is not %s:\n%s", d->bdf, expected, text);
+	if (!plu_value(text, "state ", is, sizeof(is)) || strcmp(is, state))
+		differs("%s: state is not '%s':\n%s", d->bdf, state, text);
+	if (!plu_value(text, "cookie ", is, sizeof(is)) ||
+	    strtoull(is, NULL, 16) != d->cookie)
+		differs("%s: cookie is not 0x%llx:\n%s", d->bdf,
+			(unsigned long long)d->cookie, text);
+	if (!plu_value(text, "bdf ", is, sizeof(is)) || strcmp(is, d->bdf))
+		differs("%s: says it is another:\n%s", d->bdf, text);
+	if (!plu_value(text, "alive ", is, sizeof(is)) || strcmp(is, "yes"))
+		differs("%s: is not alive:\n%s", d->bdf, text);
+}
+
+static void check_messages(void)
+{
+	struct plu_device *d;
+
+	plu_read_log();
+	for (d = plu.dev; d < plu_end(); d++)
+		for (int m = 0; m < PLU_NR_MESSAGES; m++)
+			if (plu_said(d, m) != d->messages[m])
+				differs("%s: the kernel said '%s' %u times, not %u",
+					d->bdf, plu_messages[m], plu_said(d, m),
+					d->messages[m]);
+}
+
+bool plu_check(const char *fmt, ...)
+{
+	struct plu_device *d;
+	unsigned int outgoing = 0, incoming = 0, finished = 0;
+	char what[256];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(what, sizeof(what), fmt, args);
+	va_end(args);
+
+	for (d = plu.dev; d < plu_end(); d++) {
+		outgoing += d->outgoing;
+		incoming += d->incoming == PLU_INCOMING;
+		finished += d->incoming == PLU_FINISHED;
+	}
+	if (!is_handover("read")) {
+		incoming = 0;
+		finished = 0;
+	}
+
+	differences = 0;
+	check_list("outgoing", false);
+	check_list("incoming", true);
+	check_status("version", "2");
+	check_status("handover", plu.handover);
+	check_count("outgoing", outgoing);
+	check_count("incoming", incoming);
+	check_count("finished", finished);
+	check_address("outgoing_address", plu.nr_outgoing_files);
+	check_address("incoming_address", is_handover("read"));
+	check_status("keep_bridges", is_unreadable() ? "yes" : "no");
+	for (d = plu.dev; d < plu_end(); d++)
+		check_file(d);
+	check_messages();
+
+	return plu_ok(!differences, "%s", what);
+}
+
+int plu_start_reader(void)
+{
+	static const char * const files[] = { "outgoing", "incoming", "status" };
+	static char text[PLU_MAX_DEVICES * 128];
+	char path[64];
+	int pid = fork();
+
+	if (pid < 0)
+		plu_bail("fork: %s", strerror(errno));
+	if (pid > 0)
+		return pid;
+
+	for (size_t i = 0;; i = (i + 1) % ARRAY_SIZE(files)) {
+		snprintf(path, sizeof(path), PLU_DEBUGFS "/%s", files[i]);
+		if (plu_read_file(path, text, sizeof(text)) < 0)
+			exit(EXIT_FAILURE);
+	}
+}
+
+bool plu_stop_reader(int pid)
+{
+	int status;
+
+	/* It ends earlier only if it cannot read. */
+	if (kill(pid, SIGKILL) || waitpid(pid, &status, 0) != pid)
+		plu_bail("the reader: %s", strerror(errno));
+
+	return WIFSIGNALED(status);
+}
+
+bool plu_file_is(int fd, const struct plu_device *d, __u64 cookie)
+{
+	char text[512], is[64];
+	int ret;
+
+	ret = plu_read_fd(fd, text, sizeof(text));
+	if (ret >= 0 &&
+	    plu_value(text, "bdf ", is, sizeof(is)) && !strcmp(is, d->bdf) &&
+	    plu_value(text, "alive ", is, sizeof(is)) && !strcmp(is, "yes") &&
+	    plu_value(text, "cookie ", is, sizeof(is)) &&
+	    strtoull(is, NULL, 16) == cookie)
+		return true;
+
+	plu_say("a file for %s says (%d):\n%s", d->bdf, ret, text);
+
+	return false;
+}

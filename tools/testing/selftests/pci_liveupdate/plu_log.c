@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Tests of PCI Live Update: what the kernel says, in its log.
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "plu.h"
+
+const char * const plu_messages[PLU_NR_MESSAGES] = {
+	[PLU_MSG_PRESERVED] = "preserved by the previous kernel",
+	[PLU_MSG_FINISHED] = "finished",
+	[PLU_MSG_CANNOT_UNPRESERVE] = "cannot unpreserve: not preserved",
+	[PLU_MSG_CANNOT_FINISH] = "cannot finish: not incoming",
+	[PLU_MSG_LEFT_PRESERVED] = "its driver did not unpreserve it",
+};
+
+static unsigned int said[PLU_MAX_DEVICES][PLU_NR_MESSAGES];
+
+static void count_message(const char *text, void *arg)
+{
+	static const char mark[] = ": liveupdate: ";
+	const size_t bdf_len = PLU_BDF_SIZE - 1;
+	const char *what = strstr(text, mark);
+	const char *bdf = what - bdf_len;
+	struct plu_device *d;
+	size_t len;
+
+	if (!what || bdf < text)
+		return;
+	what += sizeof(mark) - 1;
+	len = plu_until(what, '\n');
+
+	for (d = plu.dev; d < plu_end(); d++) {
+		if (strncmp(bdf, d->bdf, bdf_len))
+			continue;
+		for (int m = 0; m < PLU_NR_MESSAGES; m++)
+			if (len == strlen(plu_messages[m]) &&
+			    !strncmp(what, plu_messages[m], len))
+				said[d - plu.dev][m]++;
+	}
+}
+
+/* A record begins with its priority, and that of the kernel's own is below 8. */
+static bool is_by_kernel(const char *record)
+{
+	return atoi(record) < 8;
+}
+
+static int open_log(void)
+{
+	int fd = open("/dev/kmsg", O_RDONLY | O_NONBLOCK);
+
+	if (fd < 0)
+		plu_bail("/dev/kmsg: %s", strerror(errno));
+
+	return fd;
+}
+
+/* Go through what the kernel has said, up to now. */
+static void read_messages(int fd, void (*look)(const char *text, void *arg), void *arg)
+{
+	static char record[8192];
+	ssize_t len;
+	char *text;
+
+	for (;;) {
+		len = read(fd, record, sizeof(record) - 1);
+		if (len < 0 && errno == EPIPE)
+			plu_bail("messages of the kernel were lost");
+		if (len <= 0)
+			break;
+		record[len] = '\0';
+		text = strchr(record, ';');
+		if (text && is_by_kernel(record))
+			look(text + 1, arg);
+	}
+}
+
+void plu_read_log(void)
+{
+	static int fd = -1;
+
+	if (fd < 0)
+		fd = open_log();
+	read_messages(fd, count_message, NULL);
+}
+
+unsigned int plu_said(const struct plu_device *d, enum plu_message msg)
+{
+	return said[d - plu.dev][msg];
+}
+
+struct search {
+	const char *what;
+	unsigned int found;
+};
+
+static void search_message(const char *text, void *arg)
+{
+	struct search *search = arg;
+
+	search->found += !!strstr(text, search->what);
+}
+
+bool plu_says_once(const char *what)
+{
+	struct search search = { .what = what };
+	int fd = open_log();
+
+	read_messages(fd, search_message, &search);
+	close(fd);
+
+	return search.found == 1;
+}
+
+bool plu_log_is_silent(void)
+{
+	static const unsigned int nothing[PLU_MAX_DEVICES][PLU_NR_MESSAGES];
+
+	plu_read_log();
+
+	return !memcmp(said, nothing, sizeof(said));
+}
+
+/* Into the log, where it must stand before the warning. */
+void plu_announce(const char *fmt, ...)
+{
+	char warning[128], line[160];
+	va_list args;
+	int ret;
+
+	va_start(args, fmt);
+	vsnprintf(warning, sizeof(warning), fmt, args);
+	va_end(args);
+
+	snprintf(line, sizeof(line), "# expect-warning: %s", warning);
+	ret = plu_write_file("/dev/kmsg", line);
+	if (ret)
+		plu_bail("/dev/kmsg: %s", strerror(-ret));
+}
+
+void plu_expect_warning(struct plu_device *d, enum plu_message msg)
+{
+	d->messages[msg]++;
+	plu_announce("%s: liveupdate: %s", d->bdf, plu_messages[msg]);
+}

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Tests of PCI Live Update: the stages of a test, and their results.
+ *
+ * Every result goes through this file, since kselftest.h counts for each file on
+ * its own.
+ */
+
+#include <getopt.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "plu.h"
+
+static unsigned int nr_stages(const struct plu_test *test)
+{
+	unsigned int n = 0;
+
+	while (n < PLU_MAX_STAGES && test->stage[n].run)
+		n++;
+
+	return n;
+}
+
+bool plu_ok(bool ok, const char *fmt, ...)
+{
+	char what[256];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(what, sizeof(what), fmt, args);
+	va_end(args);
+
+	ksft_test_result(ok, "%s\n", what);
+
+	return ok;
+}
+
+bool plu_gives(int ret, int expected, const char *fmt, ...)
+{
+	char what[256];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(what, sizeof(what), fmt, args);
+	va_end(args);
+
+	if (ret != expected)
+		plu_say("gives %d, not %d", ret, expected);
+
+	return plu_ok(ret == expected, "%s", what);
+}
+
+void plu_bail(const char *fmt, ...)
+{
+	char why[256];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(why, sizeof(why), fmt, args);
+	va_end(args);
+
+	ksft_exit_fail_msg("%s\n", why);
+}
+
+void plu_skip(const char *fmt, ...)
+{
+	char why[256], name[64];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(why, sizeof(why), fmt, args);
+	va_end(args);
+
+	if (plu_cmdline("plu.test", name, sizeof(name)))
+		plu_bail("%s", why);
+
+	ksft_exit_skip("%s\n", why);
+}
+
+void plu_does_not_apply(const char *fmt, ...)
+{
+	char why[256];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(why, sizeof(why), fmt, args);
+	va_end(args);
+
+	ksft_exit_skip("%s\n", why);
+}
+
+void plu_say(const char *fmt, ...)
+{
+	char what[512];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(what, sizeof(what), fmt, args);
+	va_end(args);
+
+	ksft_print_msg("%s\n", what);
+}
+
+/*
+ * The sessions live as long as somebody has them open: leave a process behind that
+ * does, and has nothing else to do.
+ */
+static void hold_sessions(void)
+{
+	pid_t pid = fork();
+
+	if (pid < 0)
+		plu_bail("fork: %s", strerror(errno));
+	if (pid > 0)
+		return;
+
+	setsid();
+	close(STDIN_FILENO);
+	close(STDOUT_FILENO);
+	close(STDERR_FILENO);
+	if (chdir("/"))
+		exit(EXIT_FAILURE);
+	for (;;)
+		poll(NULL, 0, -1);
+}
+
+static void run_stage(const struct plu_test *test, unsigned int number)
+{
+	const struct plu_stage *stage = &test->stage[number - 1];
+
+	ksft_print_header();
+	if (!test->foreign && !plu_exists(PLU_DEBUGFS))
+		plu_skip("no %s: not mounted, or no CONFIG_PCI_LIVEUPDATE",
+			 PLU_DEBUGFS);
+	ksft_set_plan(stage->plan);
+
+	stage->run();
+
+	if (number < nr_stages(test)) {
+		plu_hand_over();
+		if (!ksft_get_fail_cnt())
+			hold_sessions();
+	}
+	ksft_finished();
+}
+
+static int print_usage(const struct plu_test *test)
+{
+	fprintf(stderr, "usage: %s [-s STAGE | -n | -q | -c STAGE | -k STAGE]\n",
+		test->name);
+	return EXIT_FAILURE;
+}
+
+int plu_main(int argc, char *argv[], const struct plu_test *test)
+{
+	unsigned int number = 1;
+	int opt, action = 's';
+
+	while ((opt = getopt(argc, argv, "s:nqc:k:")) != -1) {
+		if (opt == '?')
+			return print_usage(test);
+		action = opt;
+		if (opt == 's' || opt == 'c' || opt == 'k')
+			number = atoi(optarg);
+	}
+	if (optind != argc || !number || number > nr_stages(test))
+		return print_usage(test);
+
+	switch (action) {
+	case 's':
+		run_stage(test, number);
+		break;
+	case 'n':
+		printf("%u\n", nr_stages(test));
+		break;
+	case 'q':
+		if (test->qemu)
+			printf("%s\n", test->qemu());
+		break;
+	case 'c':
+		if (test->stage[number - 1].cmdline)
+			printf("%s\n", test->stage[number - 1].cmdline);
+		break;
+	case 'k':
+		if (test->stage[number - 1].kernel)
+			printf("%s\n", test->stage[number - 1].kernel);
+		break;
+	}
+
+	return EXIT_SUCCESS;
+}
