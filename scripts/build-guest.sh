@@ -1,0 +1,86 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# build-guest.sh DIRECTORY: makes there what a guest starts from: bzImage, and initramfs.cpio with busybox, the selftests
+# and their init, the kernel's modules, and the kernel again for the next kexec. initramfs-off.cpio has the kernel
+# that lacks the feature too, if that one has been built. root/ stays, for programs that the host asks something.
+set -euo pipefail
+. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/toolchain.sh"
+. "$(dirname "$0")/tree.sh"
+
+selftests=tools/testing/selftests
+out=$1
+
+# All are static, with nolibc from the tree.
+build_tests() {
+	local dir=$obj/selftests tests=$out/root/tests name hash
+	# make does not see these.
+	hash=$({ find "$obj/usr/include" "$SOURCE/tools/include/nolibc" -type f -print0 | sorted_hash; toolchain_id; } | sha256sum)
+	if [ "$(cat "$dir/made-with" 2>/dev/null)" != "$hash" ]; then rm -rf "$dir"; fi
+	mkdir -p "$dir/ours" "$dir/luo" "$tests"
+	printf '%s\n' "$hash" >"$dir/made-with"
+	if [ -f "$SOURCE/$selftests/pci_liveupdate/Makefile" ]; then
+		"${KMAKE[@]}" -C "$SOURCE/$selftests/pci_liveupdate" OUTPUT="$dir/ours" \
+			KHDR_INCLUDES="-isystem $obj/usr/include" INSTALL_PATH="$tests" install
+	fi
+	# LUO's own, built as its vmtest.sh does it
+	for name in luo_kexec_simple luo_multi_session; do
+		if [ ! -f "$dir/luo/$name" ] || [ "$SOURCE/$selftests/liveupdate/$name.c" -nt "$dir/luo/$name" ]; then
+			"$clang" -static -O2 -nostdinc -nostdlib -fuse-ld=lld -I "$obj/usr/include" \
+				-isystem "$("$clang" -print-resource-dir)/include" \
+				-I "$SOURCE/tools/include/nolibc" -I "$SOURCE/$selftests/liveupdate/lib/include" \
+				-o "$dir/luo/$name" "$SOURCE/$selftests/liveupdate/"{"$name.c",lib/lu_utils.c}
+		fi
+		cp "$dir/luo/$name" "$tests/"
+	done
+}
+
+# install_kernel VARIANT ROOT IMAGE MODULES: from its object folder to these names in the guest's root
+install_kernel() {
+	local from=$BASE/$1 root=$2 extra=$SOURCE/$selftests/pci_liveupdate/modules
+	mkdir -p "$root/boot" "$root/$4/external"
+	cp "$from/arch/x86/boot/bzImage" "$root/boot/$3"
+	# Not all that lies there: a module that is no longer configured does too.
+	sed 's/\.o$/.ko/' "$from/modules.order" | (cd "$from" && xargs -r cp -t "$root/$4")
+	[ -d "$extra" ] || return 0
+	"${KMAKE[@]}" -C "$from" M="$extra" MO="$from/external" modules
+	find "$from/external" -name '*.ko' -exec cp -t "$root/$4/external" {} +
+}
+
+# pack ROOT FILE
+pack() {
+	(
+		cd "$1"
+		find . -mindepth 1 -type d -printf 'dir /%P %m 0 0\n' | sort
+		find . -mindepth 1 -type l -printf 'slink /%P %l 777 0 0\n'
+		find . -type f -printf "file /%P $PWD/%P %m 0 0\n" | sort
+	) >"$2.list"
+	"$obj/usr/gen_init_cpio" "$2.list" >"$2.new"
+	rm "$2.list"
+	mv "$2.new" "$2"
+}
+
+build_guest() {
+	mkdir -p "$out/root"/{bin,dev,proc,sys,tmp,tests}
+	cp "$(command -v busybox)" "$out/root/bin/busybox"
+	build_tests
+	[ ! -f "$out/root/tests/init" ] || mv "$out/root/tests/init" "$out/root/init"
+	install_kernel "$VARIANT" "$out/root" bzImage modules
+	cp "$obj/arch/x86/boot/bzImage" "$out/bzImage"
+	pack "$out/root" "$out/initramfs.cpio"
+	if [ -f "$BASE/off/built" ]; then
+		install_kernel off "$out/root-off" bzImage-off modules-off
+		pack "$out/root-off" "$out/off.cpio"
+		cat "$out/initramfs.cpio" "$out/off.cpio" >"$out/initramfs-off.cpio"
+		rm "$out/off.cpio"
+	fi
+}
+
+lock
+use_toolchain
+find_base
+obj=$BASE/$VARIANT
+clang=clang
+[ "$LLVM" = 1 ] || clang=clang$LLVM
+step "guest made ($VARIANT)" build_guest

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# Reads a guest's serial log and prints what is wrong with it, a line each; nothing when the test has passed, or
+# "skip: why". `-v done=TEXT` is what the guest says at the end when all went well.
+#
+# A kernel that warns, oopses, panics or finds a leak fails the test, unless the test said before:
+#	# expect-warning: <a part of the message>
+# and a warning that was announced has to come.
+
+function bad(why) { if (++nr_bad <= 12) print why }
+
+# The same warning may be announced, and come, more than once.
+function announced(line,   i, known) {
+	for (i = 1; i <= nr_expect; i++)
+		if (index(line, expect[i])) {
+			known = 1
+			if (!seen[i]) { seen[i] = 1; break }
+		}
+	return known
+}
+
+{
+	line = $0
+	sub(/\r+$/, "", line)
+	sub(/^\[ *[0-9]+\.[0-9]+\]( *\[ *[TC][0-9]+\])? ?/, "", line)
+}
+
+# A test's announcement
+match(line, /# expect-warning: /) {
+	expect[++nr_expect] = substr(line, RSTART + RLENGTH)
+	next
+}
+
+{ said = announced(line) }
+
+# A kernel's warning is several lines; its text stands in one of them.
+line ~ /-+\[ cut here \]-+/ { splat = 1; forgiven = 0; culprit = "" }
+splat && said { forgiven = 1 }
+line ~ /---\[ end trace/ {
+	if (splat && !forgiven)
+		bad("the kernel warned: " culprit)
+	splat = 0
+	next
+}
+splat && culprit == "" && line ~ /^(WARNING|kernel BUG|BUG|Oops|UBSAN)/ { culprit = line }
+
+!splat && !said && (line ~ /^(WARNING|BUG): / || line ~ /(KASAN|UBSAN|KCSAN|KFENCE): / || line ~ /^INFO: (task|rcu|lockdep|trying|possible)/ ||
+	line ~ /(rcu|RCU): INFO: / || line ~ /suspicious RCU usage/ || line ~ /kmemleak: [1-9][0-9]* new suspected/ ||
+	line ~ /^unreferenced object/ || line ~ /sysfs: cannot create duplicate/ || line ~ /rust_kernel: panicked|panicked at/) {
+	bad("the kernel complained: " line)
+}
+line ~ /Kernel panic - not syncing/ || line ~ /^(Oops|kernel BUG)/ || line ~ /general protection fault|double fault|unable to handle/ {
+	bad("the kernel died: " line)
+	splat = 0
+}
+
+# Results
+line ~ /^ *not ok [0-9]/ && line !~ /# (SKIP|TODO)/ { bad("failed: " line) }
+line ~ /^ *ok [0-9]/ { if (line ~ /# SKIP/) skipped++; else passed++ }
+line ~ /^ *1\.\.0 *# *(SKIP|skip)/ { skipped++; reason = line; sub(/.*# *(SKIP|skip) */, "", reason) }
+line ~ /^ *Bail out!/ { bad("gave up: " line) }
+line ~ /^plu: / && line !~ /^plu: (stage [0-9]+ of|all stages)/ { remark = line }
+done != "" && index(line, done) { finished = 1 }
+
+END {
+	if (splat && !forgiven)
+		bad("the kernel warned: " culprit)
+	for (i = 1; i <= nr_expect; i++)
+		if (!seen[i])
+			bad("a warning was expected and did not come: " expect[i])
+	if (NR == 0)
+		bad("the guest said nothing at all")
+	else if (done != "" && !finished)
+		bad("the guest ended without \"" done "\"" (remark != "" ? ", its last word: " remark : ""))
+	if (nr_bad > 12)
+		print "... and " nr_bad - 12 " more"
+	if (!nr_bad && skipped && !passed)
+		print "skip: " (reason != "" ? reason : "the test has nothing to do here")
+}

@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# list-tests.sh: the names of all tests, one a line. Needs no kernel tree: the selftests' Makefile is asked, with empty
+# files in place of those of kselftest that it includes.
+set -euo pipefail
+. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/overlay.sh"
+
+mkdir -p "$SCRATCH"/{pci_liveupdate,liveupdate/lib}
+touch "$SCRATCH/lib.mk" "$SCRATCH/liveupdate/lib/libliveupdate.mk"
+cp "$TOP/tools/testing/selftests/pci_liveupdate/Makefile" "$SCRATCH/pci_liveupdate/"
+
+echo kunit
+env -u MAKEFLAGS make -s -C "$SCRATCH/pci_liveupdate" list-tests 2>/dev/null
+# The kernel tree's own, which have to pass here too
+echo luo_kexec_simple
+echo luo_multi_session

@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# run-test.sh NAME: boots the guest in GUEST for one test and judges its log. Prints what is wrong, quoting the guest.
+# Exit code: 0 passed, 1 failed, 4 skipped.
+set -euo pipefail
+. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/vm.sh"
+
+name=$1
+log=$BUILD/$VARIANT/logs/$name.log
+program=$GUEST/root/tests/$name
+initrd=$GUEST/initramfs.cpio
+topology='' extra='' stages=1 done='plu: all stages passed'
+
+case $name in
+kunit)
+	# The kernel ends by itself.
+	extra="kunit.enable=1 kunit.autorun=1 kunit_shutdown=poweroff"
+	done=''
+	stages=6 ;;
+luo_*)
+	extra="kunit.enable=0 plu.test=$name plu.stages=2 plu.stage=1"
+	stages=2 ;;
+*)
+	topology=$("$program" -q)
+	stages=$("$program" -n)
+	extra="kunit.enable=0 plu.test=$name plu.stage=1 plu.extra $("$program" -c 1)"
+	[ "$name" != config_off ] || initrd=$GUEST/initramfs-off.cpio ;;
+esac
+
+rm -f "$log"
+qemu_command "$GUEST/bzImage" "$initrd" "$COMMAND_LINE $extra" "$topology"
+limit=$(deadline "$stages")
+code=0
+timeout --foreground -k 5 "$limit" "${QEMU[@]}" -serial "file:$log" </dev/null >"$log.qemu" 2>&1 || code=$?
+
+verdict=
+touch "$log"
+case $code in
+0) ;;
+124 | 137) verdict="hangs: not done after $limit s; its last line: $(grep -v '^[[:space:]]*$' "$log" | tail -n 1 | tr -d '\r')"$'\n' ;;
+*) verdict="QEMU ended with code $code: $(tail -n 3 "$log.qemu")"$'\n' ;;
+esac
+verdict+=$(LC_ALL=C awk -v done="$done" -f "$TOP/scripts/judge.awk" "$log")
+if [ "$name" = kunit ] && [ -z "$verdict" ]; then
+	verdict=$(cd "$TOP" && scripts/kunit-suites.sh "$log")
+fi
+
+case $verdict in
+'') exit 0 ;;
+skip:*) say "$verdict"; exit 4 ;;
+esac
+say "$verdict"
+say "the end of its log:"
+grep -v '^[[:space:]]*$' "$log" | tail -n 12 | tr -d '\r' | sed 's/^/    /'
+say "the whole log: $log"
+exit 1

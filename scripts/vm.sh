@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# Sourced: how a guest is started. What it is for stands on its kernel's command line.
+
+# The devices of a test that asks for none of its own: on the root bus, behind a root port, behind a switch with two
+# downstream ports, and behind a bridge to conventional PCI.
+DEFAULT_TOPOLOGY='
+	-device edu,addr=3
+	-device pcie-root-port,id=rp1,chassis=1,addr=4
+	-device edu,bus=rp1
+	-device pcie-root-port,id=rp2,chassis=2,addr=5
+	-device x3130-upstream,id=up,bus=rp2
+	-device xio3130-downstream,id=dn1,bus=up,chassis=3
+	-device xio3130-downstream,id=dn2,bus=up,chassis=4
+	-device edu,bus=dn1
+	-device pci-testdev,bus=dn2
+	-device pcie-pci-bridge,id=pb,addr=6
+	-device pci-testdev,bus=pb,addr=1
+'
+
+# liveupdate= stands before what a test adds, which may say otherwise.
+COMMAND_LINE="console=ttyS0 panic=-1 oops=panic printk.devkmsg=on liveupdate=on"
+
+# KHO reserves twice what the kernel has allocated so far. That is too much where KASAN's shadow is part of it, an eighth of
+# the memory; and the next kernel's shadow must fit in.
+if [ "${VARIANT:-}" = debug ]; then COMMAND_LINE+=" kho_scratch=32M,32M,640M"; fi
+
+# make_guest: in a folder of this run's own, GUEST, which goes away with it.
+make_guest() {
+	mkdir -p "$BUILD/$VARIANT/logs"
+	GUEST=$(mktemp -d "$BUILD/$VARIANT/guest.XXXXXX")
+	export GUEST
+	trap 'rm -rf "$SCRATCH" "$GUEST"' EXIT
+	"$TOP/scripts/build-guest.sh" "$GUEST"
+}
+
+# check_settings: before anything is done for them in vain
+check_settings() {
+	[ -z "${KDIR:-}" ] || check_kernel_tree "$KDIR"
+	case ${ACCEL:-tcg} in
+	tcg) ;;
+	kvm) [ -w /dev/kvm ] || die "ACCEL=kvm: /dev/kvm is missing or not yours to use." "Leave ACCEL away for emulation." ;;
+	*) die "ACCEL=$ACCEL: kvm or tcg is wanted." ;;
+	esac
+}
+
+# qemu_command KERNEL INITRD COMMAND-LINE [TOPOLOGY]: sets the array QEMU. In the topology, which is split at white space,
+# the word `default` stands for the devices above; none at all means the same.
+qemu_command() {
+	local word words devices memory=1G
+	[ "$VARIANT" != debug ] || memory=3G
+	QEMU=(qemu-system-x86_64 -M q35 -accel "${ACCEL:-tcg}" -smp 2 -m "$memory" -no-reboot -nodefaults -display none)
+	[ "${ACCEL:-tcg}" != kvm ] || QEMU+=(-cpu host)
+	read -r -d '' -a words <<<"${4:-default}" || true
+	for word in "${words[@]}"; do
+		if [ "$word" = default ]; then read -r -d '' -a devices <<<"$DEFAULT_TOPOLOGY" || true; else devices=("$word"); fi
+		QEMU+=("${devices[@]}")
+	done
+	QEMU+=(-kernel "$1" -initrd "$2" -append "$3")
+}
+
+# deadline STAGES: seconds after which a guest hangs. Checks in the kernel make it many times slower.
+deadline() {
+	local seconds=$(( 45 + 30 * $1 ))
+	if [ "$VARIANT" = debug ]; then seconds=$(( seconds * 6 )); fi
+	echo "$seconds"
+}
