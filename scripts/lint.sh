@@ -99,4 +99,5 @@ check "checkpatch --strict: patches" check_patches
 check "checkpatch --strict: new files" check_new_files
 check "shellcheck" check_shell
 check "kernel-doc: new C files" check_kernel_doc
+check "README: its pieces of code are compiled somewhere" "$TOP/scripts/lint-readme.sh"
 [ ${#failed[@]} = 0 ] || die "not clean: $(IFS=,; echo "${failed[*]}")"
