@@ -55,6 +55,8 @@ use_toolchain() {
 	KMAKE=(env -u MAKEFLAGS -u MFLAGS -u MAKEOVERRIDES -u MAKELEVEL -u KDIR -u V
 		make "LLVM=$LLVM" ARCH=x86_64 "-j$(( $(nproc) + 1 ))" --no-print-directory)
 	[ "${V:-0}" != 1 ] || KMAKE+=(V=1)
+	# The examples in doc comments are tests, which rustdoc extracts. It comes with rustc, but need not be in PATH.
+	command -v rustdoc >/dev/null || KMAKE+=("RUSTDOC=$(rustc --print sysroot)/bin/rustdoc")
 }
 
 # toolchain_id: changes when anything does that compiles the kernel, and kbuild would not notice.
