@@ -272,12 +272,15 @@ impl<H: FileHandler> Handler<H> {
     ///
     /// To be called by LUO only.
     unsafe extern "C" fn can_preserve_callback(
-        _handler: *mut bindings::liveupdate_file_handler,
+        handler: *mut bindings::liveupdate_file_handler,
         file: *mut bindings::file,
     ) -> bool {
+        // SAFETY: LUO passes what was registered, which is a field of a `Self` that is static.
+        let this = unsafe { &*crate::container_of!(Opaque::cast_from(handler), Self, inner) };
+
         // SAFETY: LUO holds a reference to the file that it got with `fget()` in a system call
         // that doesn't use the file's position.
-        H::can_preserve(unsafe { File::from_raw_file(file) })
+        this.is_complete.load(Acquire) && H::can_preserve(unsafe { File::from_raw_file(file) })
     }
 
     /// # Safety
