@@ -68,6 +68,8 @@ update_tree() {
 copy_objects() {
 	rm -rf "$2" "$2.part"
 	cp -a --reflink=auto "$1" "$2.part"
+	# Modules from outside of the tree are built anew for each kernel.
+	rm -rf "$2.part/external"
 	grep -rlIZF "$1/" "$2.part" --include='.*.cmd' --include='*.d' | xargs -0r sed -i "s,$1/,$2/,g"
 	rm -f "$2.part/built" "$2.part/configured"
 	mv "$2.part" "$2"
