@@ -50,7 +50,7 @@ check_settings() {
 qemu_command() {
 	local word words devices memory=1G
 	[ "$VARIANT" != debug ] || memory=3G
-	QEMU=(qemu-system-x86_64 -M q35,hpet=off -accel "${ACCEL:-tcg}" -smp 2 -m "$memory" -no-reboot -nodefaults -display none)
+	QEMU=(qemu-system-x86_64 -M "q35,hpet=off" -accel "${ACCEL:-tcg}" -smp 2 -m "$memory" -no-reboot -nodefaults -display none)
 	[ "${ACCEL:-tcg}" != kvm ] || QEMU+=(-cpu host)
 	read -r -d '' -a words <<<"${4:-default}" || true
 	for word in "${words[@]}"; do
