@@ -216,8 +216,8 @@ impl fmt::Display for Handle {
 /// }
 /// static_assert!(size_of::<Record>() == 8);
 ///
-/// // SAFETY: Two integers of the same size have no padding, and any bytes are valid. One of them is
-/// // atomic, and dropping them has no effect.
+/// // SAFETY: Two integers of the same size have no padding, and any bytes are valid. One of them
+/// // is atomic, and dropping them has no effect.
 /// unsafe impl Preservable for Record {}
 /// # Ok::<(), Error>(())
 /// ```
