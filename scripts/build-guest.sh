@@ -3,7 +3,7 @@
 #
 # build-guest.sh DIRECTORY: makes there what a guest starts from: bzImage, and initramfs.cpio with busybox, the selftests
 # and their init, the kernel's modules, and the kernel again for the next kexec. initramfs-off.cpio has the kernel
-# that lacks the feature too, if that one has been built. root/ stays, for programs that the host asks something.
+# that lacks the feature too, if that one has been built. rootfs/ stays, for programs that the host asks something.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/toolchain.sh"
@@ -14,7 +14,7 @@ out=$1
 
 # All are static, with nolibc from the tree.
 build_tests() {
-	local dir=$obj/selftests tests=$out/root/tests name hash
+	local dir=$obj/selftests tests=$out/rootfs/tests name hash
 	# make does not see these.
 	hash=$({ find "$obj/usr/include" "$SOURCE/tools/include/nolibc" -type f -print0 | sorted_hash; toolchain_id; } | sha256sum)
 	if [ "$(cat "$dir/made-with" 2>/dev/null)" != "$hash" ]; then rm -rf "$dir"; fi
@@ -62,16 +62,16 @@ pack() {
 }
 
 build_guest() {
-	mkdir -p "$out/root"/{bin,dev,proc,sys,tmp,tests}
-	cp "$(command -v busybox)" "$out/root/bin/busybox"
+	mkdir -p "$out/rootfs"/{bin,dev,proc,sys,tmp,tests}
+	cp "$(command -v busybox)" "$out/rootfs/bin/busybox"
 	build_tests
-	[ ! -f "$out/root/tests/init" ] || mv "$out/root/tests/init" "$out/root/init"
-	install_kernel "$VARIANT" "$out/root" bzImage modules
+	[ ! -f "$out/rootfs/tests/init" ] || mv "$out/rootfs/tests/init" "$out/rootfs/init"
+	install_kernel "$VARIANT" "$out/rootfs" bzImage modules
 	cp "$obj/arch/x86/boot/bzImage" "$out/bzImage"
-	pack "$out/root" "$out/initramfs.cpio"
+	pack "$out/rootfs" "$out/initramfs.cpio"
 	if [ -f "$BASE/off/built" ]; then
-		install_kernel off "$out/root-off" bzImage-off modules-off
-		pack "$out/root-off" "$out/off.cpio"
+		install_kernel off "$out/rootfs-off" bzImage-off modules-off
+		pack "$out/rootfs-off" "$out/off.cpio"
 		cat "$out/initramfs.cpio" "$out/off.cpio" >"$out/initramfs-off.cpio"
 		rm "$out/off.cpio"
 	fi

@@ -60,7 +60,7 @@ make_guest || exit
 unlock
 
 touch "$SCRATCH/rows" "$SCRATCH/wrong"
-program=$GUEST/root/tests/demo
+program=$GUEST/rootfs/tests/demo
 [ -x "$program" ] || die "the guest has no demo: tools/testing/selftests/pci_liveupdate did not build one."
 stages=$("$program" -n)
 qemu_command "$GUEST/bzImage" "$GUEST/initramfs.cpio" \

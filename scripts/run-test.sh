@@ -9,7 +9,7 @@ set -euo pipefail
 
 name=$1
 log=$BUILD/$VARIANT/logs/$name.log
-program=$GUEST/root/tests/$name
+program=$GUEST/rootfs/tests/$name
 initrd=$GUEST/initramfs.cpio
 topology='' extra='' stages=1 done='plu: all stages passed'
 
