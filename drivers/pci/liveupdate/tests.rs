@@ -46,7 +46,7 @@ fn address(n: usize) -> Address {
 fn slots() -> Result<Pin<KBox<Slots>>> {
     let header = Preserved::new(Header::new())?;
 
-    Ok(KBox::pin_init(Slots::new(header), GFP_KERNEL)?)
+    KBox::pin_init(Slots::new(header), GFP_KERNEL)
 }
 
 fn insert(slots: &mut Pin<KBox<Slots>>, address: Address) -> Result<Entry<Record>> {
@@ -56,8 +56,11 @@ fn insert(slots: &mut Pin<KBox<Slots>>, address: Address) -> Result<Entry<Record
     Ok(unsafe { Entry::new(record) })
 }
 
+/// Slots and the records in them.
+type Filled = (Pin<KBox<Slots>>, KVVec<Entry<Record>>);
+
 /// Slots with the records of the first `n` addresses, and these records.
-fn filled(n: usize) -> Result<(Pin<KBox<Slots>>, KVVec<Entry<Record>>)> {
+fn filled(n: usize) -> Result<Filled> {
     let mut slots = slots()?;
     let mut records = KVVec::with_capacity(n, GFP_KERNEL)?;
 
