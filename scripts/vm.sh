@@ -47,11 +47,16 @@ check_settings() {
 
 # qemu_command KERNEL INITRD COMMAND-LINE [TOPOLOGY]: sets the array QEMU. In the topology, which is split at white space,
 # the word `default` stands for the devices above; none at all means the same.
+# The guest's second serial port leads to QEMU's monitor, for tests that plug and unplug.
 qemu_command() {
-	local word words devices memory=1G
+	local word words devices memory=1G accel=${ACCEL:-tcg} smp=2 socket=$SCRATCH/monitor.$BASHPID
 	[ "$VARIANT" != debug ] || memory=3G
-	QEMU=(qemu-system-x86_64 -M "q35,hpet=off" -accel "${ACCEL:-tcg}" -smp 2 -m "$memory" -no-reboot -nodefaults -display none)
-	[ "${ACCEL:-tcg}" != kvm ] || QEMU+=(-cpu host)
+	# Who wants instructions to be counted gets emulation with one processor.
+	case " ${4:-} " in *[[:space:]]-icount[[:space:]]*) accel=tcg,thread=single smp=1 ;; esac
+	QEMU=(qemu-system-x86_64 -M "q35,hpet=off" -accel "$accel" -smp "$smp" -m "$memory" -no-reboot -nodefaults -display none
+		-chardev "socket,id=monitor,path=$socket,server=on,wait=off" -mon chardev=monitor,mode=readline
+		-chardev "socket,id=com2,path=$socket" -device isa-serial,chardev=com2,index=1)
+	[ "$accel" != kvm ] || QEMU+=(-cpu host)
 	read -r -d '' -a words <<<"${4:-default}" || true
 	for word in "${words[@]}"; do
 		if [ "$word" = default ]; then read -r -d '' -a devices <<<"$DEFAULT_TOPOLOGY" || true; else devices=("$word"); fi

@@ -43,8 +43,7 @@ static void finish(void)
 	plu_check("every device is incoming");
 
 	plu_gives(plu_command(first, "finish"), 0, "the driver finishes one");
-	first->incoming = PLU_FINISHED;
-	first->messages[PLU_MSG_FINISHED]++;
+	plu_set_finished(first);
 	plu_check("it is an ordinary device, the others are incoming");
 	finish_again(first, "before its session");
 

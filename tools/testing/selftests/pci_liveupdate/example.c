@@ -71,7 +71,7 @@ static void preserve(void)
 	session = plu_session(SESSION);
 	plu_gives(plu_try_preserve(session, fd, TOKEN), 0, "it can be preserved");
 	close(fd);
-	d->outgoing = true;
+	plu_set_outgoing(d, true);
 	plu.nr_outgoing_files++;
 	plu_check("it is outgoing");
 	plu_gives(plu_unbind(d), -EBUSY, "it cannot be unbound");

@@ -75,11 +75,11 @@ static void retrieve(void)
 	 * must ask Live Update for sessions until there is a driver to take them.
 	 */
 	plu_find_devices(1);
-	for (d = plu.dev; d < plu_end(); d++) {
+	for (d = plu.dev; d < plu_end(); d++)
 		d->incoming = PLU_INCOMING;
-		d->messages[PLU_MSG_PRESERVED] = 1;
-	}
+	plu_expect_found();
 	plu.handover = "read";
+	plu.keep_buses = true;
 	set_bound(false);
 	plu_check("every device is incoming, before its driver is loaded");
 

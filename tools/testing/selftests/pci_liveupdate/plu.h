@@ -14,11 +14,12 @@
  *	./basic -s 1
  *	kexec -s -l /boot/bzImage --initrd=/boot/initrd --reuse-cmdline \
  *	      --append="$(./basic -c 2)"
- *	kexec -e			# not `reboot`, which ends the processes
+ *	./basic -j 1			# not `reboot`, which ends the processes
  *	./basic -s 2			# once the next kernel is up
  *
  * Stage 1 leaves a process behind that keeps the Live Update session open: the
- * session, and with it everything preserved, ends when that process does.
+ * session, and with it everything preserved, ends when that process does. `-j STAGE`
+ * does what that stage wants to be done last, and jumps, as `kexec -e` does.
  * `-c STAGE` prints what that stage's kernel wants on its command line, `-k STAGE`
  * which kernel image it is, if not the same again.
  *
@@ -28,7 +29,15 @@
  * How a test works: it says what it expects of each device in a model,
  * struct plu_device, which the functions below keep up to date, and plu_check()
  * compares all that the kernel shows with it: both lists and the status in debugfs,
- * the device files, and the kernel log.
+ * the device files, and the kernel log. What is expected of the bridges follows from
+ * the devices that are below them.
+ *
+ * Some tests tell QEMU what to do, plu_monitor(): the guest's second serial port must
+ * be connected to QEMU's own monitor, as scripts/vm.sh does it:
+ *
+ *	-chardev socket,id=monitor,path=SOCKET,server=on,wait=off
+ *	-mon chardev=monitor,mode=readline
+ *	-chardev socket,id=com2,path=SOCKET -device isa-serial,chardev=com2,index=1
  */
 #ifndef _SELFTESTS_PCI_LIVEUPDATE_H
 #define _SELFTESTS_PCI_LIVEUPDATE_H
@@ -44,6 +53,7 @@
 #define PLU_DEBUGFS	"/sys/kernel/debug/pci_liveupdate"
 #define PLU_MAX_STAGES	4
 #define PLU_MAX_DEVICES	256
+#define PLU_MAX_BRIDGES	64
 #define PLU_BDF_SIZE	sizeof("0000:00:00.0")
 
 /* --- plu_main.c: stages, results ------------------------------------------ */
@@ -53,16 +63,29 @@ struct plu_stage {
 	unsigned int plan;	/* how many results it gives */
 	const char *cmdline;	/* what its kernel wants to be told */
 	const char *kernel;	/* its image, if not the default one */
+	/* Done last, by a process of its own, which then jumps. It gives no results. */
+	void (*before_jump)(void);
+};
+
+/* A kind of device. */
+struct plu_id {
+	unsigned int vendor;
+	unsigned int device;
 };
 
 struct plu_test {
 	const char *name;
 	const char *(*qemu)(void);	/* arguments, if it needs its own devices */
 	bool foreign;			/* a kernel of it may lack the feature */
+	/* Devices that are part of it beside edu and pci-testdev. The last is { }. */
+	const struct plu_id *also;
 	struct plu_stage stage[PLU_MAX_STAGES];
 };
 
 int plu_main(int argc, char *argv[], const struct plu_test *test);
+
+/* Jump into the next kernel, now. Returns only if that is refused: a negative errno. */
+int plu_reboot(void);
 
 /* One line of KTAP. */
 bool __printf(2, 3) plu_ok(bool ok, const char *fmt, ...);
@@ -116,6 +139,13 @@ bool plu_page_in_use(__u64 phys);
 /* Is it free, or has it been given to someone else? */
 bool plu_page_given_back(__u64 phys);
 
+/*
+ * From now on, let the n-th allocation of this process fail; 0: none. And has it
+ * failed? This ends it, too.
+ */
+void plu_fail_nth(unsigned int n);
+bool plu_did_fail(void);
+
 /* Write to memory and look at it, through /dev/mem. */
 void plu_write_memory(__u64 phys, const void *data, size_t size);
 bool plu_memory_is(__u64 phys, const void *data, size_t size);
@@ -133,14 +163,19 @@ enum plu_incoming {
 
 /* What the kernel says of a device. */
 enum plu_message {
+	PLU_MSG_OUTGOING,
+	PLU_MSG_NOT_OUTGOING,
 	PLU_MSG_PRESERVED,
 	PLU_MSG_FINISHED,
+	PLU_MSG_REMOVED_OUTGOING,
+	PLU_MSG_REMOVED_INCOMING,
 	PLU_MSG_CANNOT_UNPRESERVE,
 	PLU_MSG_CANNOT_FINISH,
 	PLU_MSG_LEFT_PRESERVED,
 	PLU_NR_MESSAGES
 };
 
+/* A bridge is one, too. */
 struct plu_device {
 	char bdf[PLU_BDF_SIZE];
 	/* The way to it, which has no bus numbers: they may be others next time. */
@@ -151,27 +186,37 @@ struct plu_device {
 	int fd;			/* its device file, or -1 */
 	int outgoing_session;	/* that it is preserved in, or -1 */
 	int incoming_session;	/* that it was retrieved from, or -1 */
+	bool is_bridge;
+	unsigned int said[PLU_NR_MESSAGES];	/* how often the kernel said each */
 
 	/* What is expected. */
-	bool absent;		/* removed through sysfs */
+	bool absent;		/* removed, or pulled out */
 	const char *driver;	/* PLU_DRIVER, another, or NULL */
+	unsigned int messages[PLU_NR_MESSAGES];	/* how often each was said */
+
+	/* Of a device: those of a bridge are worked out. */
 	bool outgoing;
 	enum plu_incoming incoming;
 	__u64 cookie;
-	unsigned int messages[PLU_NR_MESSAGES];	/* how often each was said */
 
 	/* What the previous stage knew of it. The cookie comes back on retrieve. */
 	char handed_bdf[PLU_BDF_SIZE];
 	__u64 handed_cookie;
+	/* Of a bridge. 0: they are not expected to be the same. */
+	__u32 handed_numbers;
 };
 
 struct plu_model {
 	struct plu_device dev[PLU_MAX_DEVICES];
 	unsigned int nr_devices;
+	struct plu_device bridge[PLU_MAX_BRIDGES];
+	unsigned int nr_bridges;
 	const char *handover;		/* in debugfs status */
+	bool keep_buses;		/* as well */
 	unsigned int nr_outgoing_files;	/* in sessions, preserved */
 	unsigned int nr_incoming_files;	/* in sessions, not finished */
 	__u64 note;			/* a number for the next stage */
+	const struct plu_id *also;	/* of the test */
 };
 
 extern struct plu_model plu;
@@ -181,6 +226,41 @@ static inline struct plu_device *plu_end(void)
 {
 	return plu.dev + plu.nr_devices;
 }
+
+/* All bridges: for (b = plu.bridge; b < plu_bridges_end(); b++) */
+static inline struct plu_device *plu_bridges_end(void)
+{
+	return plu.bridge + plu.nr_bridges;
+}
+
+/* --- plu_model.c: what follows from what happens --------------------------- */
+
+/* The device or bridge at an address, or NULL. */
+struct plu_device *plu_find(const char *bdf);
+
+/* How many bridges are above? Which one is it: 0 is the next one up. NULL if none. */
+unsigned int plu_level(const struct plu_device *d);
+struct plu_device *plu_upstream(const struct plu_device *d, unsigned int level);
+/* Its address, valid as long as the model is. */
+const char *plu_bridge_above(const struct plu_device *d, unsigned int level);
+/* Is there a bridge above it? */
+bool plu_is_behind_bridge(const struct plu_device *d);
+bool plu_is_below(const struct plu_device *d, const struct plu_device *bridge);
+
+/* How many devices at or below are outgoing, or in this state? */
+unsigned int plu_count_outgoing(const struct plu_device *d);
+unsigned int plu_count_incoming(const struct plu_device *d, enum plu_incoming state);
+
+/* Its driver has preserved, or unpreserved, or finished it. */
+void plu_set_outgoing(struct plu_device *d, bool outgoing);
+void plu_set_finished(struct plu_device *d);
+
+/* In this kernel, all that is incoming by now was found to be, once. */
+void plu_expect_found(void);
+
+/* It was removed, or found again, and all below it. */
+void plu_set_absent(struct plu_device *d);
+void plu_set_present(struct plu_device *d);
 
 /* --- plu_log.c: what the kernel says --------------------------------------- */
 
@@ -225,6 +305,9 @@ int __printf(2, 3) plu_command(struct plu_device *d, const char *fmt, ...);
 
 void plu_set_cookie(struct plu_device *d, __u64 cookie);
 
+/* What userspace writes to choose a driver, and bind it. NULL: none, and any may be. */
+int plu_driver_override(const char *bdf, const char *driver);
+
 /*
  * Through sysfs. Those that return something return 0 or a negative errno, and keep
  * the model up to date.
@@ -232,13 +315,33 @@ void plu_set_cookie(struct plu_device *d, __u64 cookie);
 int plu_unbind(struct plu_device *d);
 int plu_bind(struct plu_device *d, const char *driver);
 int plu_remove(struct plu_device *d);
-/* Is there a bridge above it? */
-bool plu_is_behind_bridge(const struct plu_device *d);
 /* The bridge above a device, and with it all that is behind. */
 int plu_remove_bridge(struct plu_device *d);
 /* Look for devices. Those that were removed are expected to be found, or not. */
 void plu_rescan(void);
 void plu_rescan_in_vain(void);
+
+/* --- plu_config.c: config space -------------------------------------------- */
+
+/* Of 1, 2 or 4 bytes. These end the test when they fail. */
+__u32 plu_config_read(const char *bdf, unsigned int offset, unsigned int size);
+void plu_config_write(const char *bdf, unsigned int offset, unsigned int size, __u32 value);
+
+/* Where a capability is, or 0. */
+unsigned int plu_capability(const char *bdf, unsigned int id);
+unsigned int plu_ext_capability(const char *bdf, unsigned int id);
+
+bool plu_is_bus_master(const char *bdf);
+void plu_set_bus_master(const char *bdf, bool on);
+
+/* A bridge's, as in its register: primary | secondary << 8 | subordinate << 16 */
+bool plu_is_bridge(const char *bdf);
+__u32 plu_bus_numbers(const char *bdf);
+
+/* --- plu_monitor.c: QEMU's monitor ------------------------------------------ */
+
+/* Have QEMU execute a command, wait until it has, and return what it says. */
+const char * __printf(1, 2) plu_monitor(const char *fmt, ...);
 
 /* --- plu_check.c: what the kernel shows, compared with the model ----------- */
 
@@ -285,8 +388,9 @@ void plu_hand_over(void);
 
 /*
  * Find the devices and know of each what the previous stage did with it. To be
- * called first in a stage.
+ * called first in a stage. All have to be there; or those that are not are absent.
  */
 void plu_take_over(void);
+void plu_take_over_some(void);
 
 #endif

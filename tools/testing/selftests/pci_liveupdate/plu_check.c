@@ -96,73 +96,108 @@ static bool is_unreadable(void)
 	return !strncmp(plu.handover, unreadable, sizeof(unreadable) - 1);
 }
 
-/* The line of a device in a list, or NULL if it must not be there. */
+/* The line of a device or bridge in a list, or NULL if it must not be there. */
 static const char *expected_line(const struct plu_device *d, bool incoming)
 {
 	const char *driver = d->absent ? NULL : d->driver;
 	static char line[128];
+	unsigned int refcount;
 
-	if (incoming ? d->incoming == PLU_ORDINARY : !d->outgoing)
-		return NULL;
+	if (incoming) {
+		refcount = plu_count_incoming(d, PLU_INCOMING);
+		if (!refcount && !plu_count_incoming(d, PLU_FINISHED))
+			return NULL;
+	} else {
+		refcount = plu_count_outgoing(d);
+		if (!refcount)
+			return NULL;
+	}
 
-	snprintf(line, sizeof(line), "%s refcount=%d driver=%s%s\n", d->bdf,
-		 !incoming || d->incoming == PLU_INCOMING,
+	snprintf(line, sizeof(line), "%s refcount=%u driver=%s%s\n", d->bdf, refcount,
 		 driver ?: "none",
-		 !incoming ? "" : d->incoming == PLU_FINISHED ?
-		 " finished=yes" : " finished=no");
+		 !incoming ? "" : refcount ? " finished=no" : " finished=yes");
 
 	return line;
 }
 
-/* Every line that is expected, once, and no other. */
-static void check_list(const char *file, bool incoming)
+/* Return how many lines are expected for these. */
+static unsigned int check_lines(const char *file, const char *text, bool incoming,
+				const struct plu_device *d, const struct plu_device *end)
 {
-	struct plu_device *d;
-	static char text[PLU_MAX_DEVICES * 128];
+	unsigned int expected = 0;
+
+	for (; d < end; d++) {
+		const char *line = expected_line(d, incoming);
+		const char *found;
+
+		if (!line)
+			continue;
+		expected++;
+		found = strstr(text, line);
+		if (!found || (found > text && found[-1] != '\n'))
+			differs("%s: no line '%.*s'", file, (int)strlen(line) - 1, line);
+	}
+
+	return expected;
+}
+
+static char list[(PLU_MAX_DEVICES + PLU_MAX_BRIDGES) * 128];
+
+/* Every line that is expected, once, and no other. Return how many. */
+static unsigned int check_list(const char *file, bool incoming)
+{
 	unsigned int lines = 0, expected = 0;
 	char path[64];
 	int ret;
 
 	snprintf(path, sizeof(path), PLU_DEBUGFS "/%s", file);
-	ret = plu_read_file(path, text, sizeof(text));
+	ret = plu_read_file(path, list, sizeof(list));
 	if (ret < 0) {
 		differs("%s: %s", path, strerror(-ret));
-		return;
+		return 0;
 	}
-	for (const char *c = text; *c; c++)
+	for (const char *c = list; *c; c++)
 		lines += *c == '\n';
 
 	/* Once nothing is left of the hand-over, there is nothing to list. */
 	if (!incoming || is_handover("read")) {
-		for (d = plu.dev; d < plu_end(); d++) {
-			const char *line = expected_line(d, incoming);
-			char *found;
-
-			if (!line)
-				continue;
-			expected++;
-			found = strstr(text, line);
-			if (!found || (found > text && found[-1] != '\n'))
-				differs("%s: no line '%.*s'", file,
-					(int)strlen(line) - 1, line);
-		}
+		expected += check_lines(file, list, incoming, plu.dev, plu_end());
+		expected += check_lines(file, list, incoming, plu.bridge,
+					plu_bridges_end());
 	}
 
 	if (lines != expected)
-		differs("%s: %u lines instead of %u:\n%s", file, lines, expected,
-			text);
+		differs("%s: %u lines instead of %u:\n%s", file, lines, expected, list);
+
+	return expected;
 }
 
 bool plu_is_incoming(const struct plu_device *d)
 {
-	static char text[PLU_MAX_DEVICES * 128];
 	char line[128];
 
-	if (plu_read_file(PLU_DEBUGFS "/incoming", text, sizeof(text)) < 0 ||
-	    !plu_value(text, d->bdf, line, sizeof(line)))
+	if (plu_read_file(PLU_DEBUGFS "/incoming", list, sizeof(list)) < 0 ||
+	    !plu_value(list, d->bdf, line, sizeof(line)))
 		return false;
 
 	return strstr(line, " finished=no");
+}
+
+/* If anything was handed over, nothing has moved. */
+static void check_address_is_kept(const struct plu_device *d)
+{
+	__u32 numbers;
+
+	if (!plu.keep_buses || !d->handed_bdf[0])
+		return;
+	if (strcmp(d->handed_bdf, d->bdf))
+		differs("%s: was %s in the previous kernel", d->bdf, d->handed_bdf);
+	if (d->absent || !d->handed_numbers)
+		return;
+	numbers = plu_bus_numbers(d->bdf);
+	if (numbers != d->handed_numbers)
+		differs("%s: its bus numbers are 0x%06x and were 0x%06x", d->bdf, numbers,
+			d->handed_numbers);
 }
 
 static void check_file(const struct plu_device *d)
@@ -170,9 +205,6 @@ static void check_file(const struct plu_device *d)
 	char text[512], is[64], expected[64];
 	const char *state;
 	int fd, ret;
-
-	if (d->handed_bdf[0] && strcmp(d->handed_bdf, d->bdf))
-		differs("%s: was %s in the previous kernel", d->bdf, d->handed_bdf);
 
 	fd = plu_open(d);
 	if (d->absent || !d->driver || strcmp(d->driver, PLU_DRIVER)) {
@@ -215,23 +247,30 @@ static void check_file(const struct plu_device *d)
 		differs("%s: is not alive:\n%s", d->bdf, text);
 }
 
-static void check_messages(void)
+static void check_messages(const struct plu_device *d)
 {
-	struct plu_device *d;
+	for (int m = 0; m < PLU_NR_MESSAGES; m++)
+		if (plu_said(d, m) != d->messages[m])
+			differs("%s: the kernel said '%s' %u times, not %u", d->bdf,
+				plu_messages[m], plu_said(d, m), d->messages[m]);
+}
 
-	plu_read_log();
-	for (d = plu.dev; d < plu_end(); d++)
-		for (int m = 0; m < PLU_NR_MESSAGES; m++)
-			if (plu_said(d, m) != d->messages[m])
-				differs("%s: the kernel said '%s' %u times, not %u",
-					d->bdf, plu_messages[m], plu_said(d, m),
-					d->messages[m]);
+/* How many devices and bridges are in the list of the incoming as finished? */
+static unsigned int count_finished(const struct plu_device *d, const struct plu_device *end)
+{
+	unsigned int n = 0;
+
+	for (; d < end; d++)
+		n += !plu_count_incoming(d, PLU_INCOMING) &&
+		     plu_count_incoming(d, PLU_FINISHED);
+
+	return n;
 }
 
 bool plu_check(const char *fmt, ...)
 {
+	unsigned int incoming, finished = 0;
 	struct plu_device *d;
-	unsigned int outgoing = 0, incoming = 0, finished = 0;
 	char what[256];
 	va_list args;
 
@@ -239,30 +278,32 @@ bool plu_check(const char *fmt, ...)
 	vsnprintf(what, sizeof(what), fmt, args);
 	va_end(args);
 
-	for (d = plu.dev; d < plu_end(); d++) {
-		outgoing += d->outgoing;
-		incoming += d->incoming == PLU_INCOMING;
-		finished += d->incoming == PLU_FINISHED;
-	}
-	if (!is_handover("read")) {
-		incoming = 0;
-		finished = 0;
-	}
-
 	differences = 0;
-	check_list("outgoing", false);
-	check_list("incoming", true);
+	check_count("outgoing", check_list("outgoing", false));
+	incoming = check_list("incoming", true);
+	if (incoming)
+		finished = count_finished(plu.dev, plu_end()) +
+			   count_finished(plu.bridge, plu_bridges_end());
+	check_count("incoming", incoming - finished);
+	check_count("finished", finished);
 	check_status("version", "2");
 	check_status("handover", plu.handover);
-	check_count("outgoing", outgoing);
-	check_count("incoming", incoming);
-	check_count("finished", finished);
 	check_address("outgoing_address", plu.nr_outgoing_files);
 	check_address("incoming_address", is_handover("read"));
 	check_status("keep_bridges", is_unreadable() ? "yes" : "no");
-	for (d = plu.dev; d < plu_end(); d++)
+	check_status("keep_buses", is_unreadable() || plu.keep_buses ? "yes" : "no");
+	check_status("frozen", "no");
+
+	plu_read_log();
+	for (d = plu.dev; d < plu_end(); d++) {
+		check_address_is_kept(d);
 		check_file(d);
-	check_messages();
+		check_messages(d);
+	}
+	for (d = plu.bridge; d < plu_bridges_end(); d++) {
+		check_address_is_kept(d);
+		check_messages(d);
+	}
 
 	return plu_ok(!differences, "%s", what);
 }
@@ -270,7 +311,6 @@ bool plu_check(const char *fmt, ...)
 int plu_start_reader(void)
 {
 	static const char * const files[] = { "outgoing", "incoming", "status" };
-	static char text[PLU_MAX_DEVICES * 128];
 	char path[64];
 	int pid = fork();
 
@@ -281,7 +321,7 @@ int plu_start_reader(void)
 
 	for (size_t i = 0;; i = (i + 1) % ARRAY_SIZE(files)) {
 		snprintf(path, sizeof(path), PLU_DEBUGFS "/%s", files[i]);
-		if (plu_read_file(path, text, sizeof(text)) < 0)
+		if (plu_read_file(path, list, sizeof(list)) < 0)
 			exit(EXIT_FAILURE);
 	}
 }

@@ -16,13 +16,8 @@
 
 #define SYSFS_PCI	"/sys/bus/pci"
 
-struct plu_model plu;
-
 /* The devices of QEMU that the test driver drives. */
-static const struct {
-	unsigned int vendor;
-	unsigned int device;
-} ids[] = {
+static const struct plu_id ids[] = {
 	{ 0x1234, 0x11e8 },	/* edu */
 	{ 0x1b36, 0x0005 },	/* pci-testdev */
 };
@@ -62,30 +57,42 @@ static unsigned int read_id(const struct plu_device *d, const char *file)
 	return strtoul(buf, NULL, 16);
 }
 
-static bool is_ours(const struct plu_device *d)
+static bool is_of_kind(const struct plu_device *d, const struct plu_id *id)
+{
+	return d->vendor == id->vendor && d->device == id->device;
+}
+
+/* Does the test driver bind it of its own accord? */
+static bool is_for_driver(const struct plu_device *d)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(ids); i++)
-		if (d->vendor == ids[i].vendor && d->device == ids[i].device)
+		if (is_of_kind(d, &ids[i]))
 			return true;
 
 	return false;
 }
 
-static int compare_devices(const struct plu_device *a, const struct plu_device *b)
+static bool is_ours(const struct plu_device *d)
 {
-	return strcmp(a->bdf, b->bdf);
+	for (const struct plu_id *id = plu.also; id && id->vendor; id++)
+		if (is_of_kind(d, id))
+			return true;
+
+	return is_for_driver(d);
 }
 
-static void insert_device(const struct plu_device *d)
+/* In the order of their addresses. */
+static void insert_device(struct plu_device *table, unsigned int *nr, unsigned int max,
+			  const struct plu_device *d)
 {
-	unsigned int i = plu.nr_devices;
+	unsigned int i = *nr;
 
-	if (i == PLU_MAX_DEVICES)
-		plu_bail("more than %d devices", PLU_MAX_DEVICES);
-	for (; i && compare_devices(&plu.dev[i - 1], d) > 0; i--)
-		plu.dev[i] = plu.dev[i - 1];
-	plu.dev[i] = *d;
-	plu.nr_devices++;
+	if (i == max)
+		plu_bail("more than %u devices or bridges", max);
+	for (; i && strcmp(table[i - 1].bdf, d->bdf) > 0; i--)
+		table[i] = table[i - 1];
+	table[i] = *d;
+	++*nr;
 }
 
 /*
@@ -122,6 +129,34 @@ static void read_path(struct plu_device *d)
 	*to = '\0';
 }
 
+/* What drives it now. */
+static const char *read_driver(const struct plu_device *d)
+{
+	char link[256];
+	ssize_t len;
+
+	len = readlink(plu_sysfs(d, "driver"), link, sizeof(link) - 1);
+	if (len < 0)
+		return NULL;
+	link[len] = '\0';
+
+	return strdup(strrchr(link, '/') + 1);
+}
+
+static void add_device(struct plu_device *d)
+{
+	d->is_bridge = plu_is_bridge(d->bdf);
+	if (!d->is_bridge && !is_ours(d))
+		return;
+
+	d->driver = is_for_driver(d) ? PLU_DRIVER : read_driver(d);
+	read_path(d);
+	if (d->is_bridge)
+		insert_device(plu.bridge, &plu.nr_bridges, PLU_MAX_BRIDGES, d);
+	else
+		insert_device(plu.dev, &plu.nr_devices, PLU_MAX_DEVICES, d);
+}
+
 static void look_for_devices(void)
 {
 	struct plu_device found;
@@ -133,6 +168,7 @@ static void look_for_devices(void)
 		plu_bail(SYSFS_PCI "/devices: %s", strerror(errno));
 
 	plu.nr_devices = 0;
+	plu.nr_bridges = 0;
 	while (!readdir_r(dir, &entry, &e) && e) {
 		if (strlen(e->d_name) != PLU_BDF_SIZE - 1)
 			continue;
@@ -143,11 +179,7 @@ static void look_for_devices(void)
 		found.fd = -1;
 		found.outgoing_session = -1;
 		found.incoming_session = -1;
-		found.driver = PLU_DRIVER;
-		if (!is_ours(&found))
-			continue;
-		read_path(&found);
-		insert_device(&found);
+		add_device(&found);
 	}
 	closedir(dir);
 }
@@ -172,10 +204,12 @@ void plu_find_devices(unsigned int at_least)
 	if (!strcmp(plu_status("handover"), "foreign") ||
 	    !strcmp(plu_status("handover"), "finished"))
 		plu.handover = strdup(plu_status("handover"));
+	plu.keep_buses = !strcmp(plu_status("keep_buses"), "yes");
 	plu_read_log();
 	for (d = plu.dev; d < plu_end(); d++)
-		for (int m = 0; m < PLU_NR_MESSAGES; m++)
-			d->messages[m] = plu_said(d, m);
+		memcpy(d->messages, d->said, sizeof(d->said));
+	for (d = plu.bridge; d < plu_bridges_end(); d++)
+		memcpy(d->messages, d->said, sizeof(d->said));
 }
 
 int plu_command(struct plu_device *d, const char *fmt, ...)
@@ -240,42 +274,45 @@ int plu_bind(struct plu_device *d, const char *driver)
 	return ret;
 }
 
+int plu_driver_override(const char *bdf, const char *driver)
+{
+	struct plu_device at = {}, *d = plu_find(bdf);
+	int ret;
+
+	memcpy(at.bdf, bdf, PLU_BDF_SIZE);
+	ret = plu_write_file(plu_sysfs(&at, "driver_override"), driver ?: "\n");
+	if (!ret && plu_exists(plu_sysfs(&at, "driver")))
+		ret = plu_write_file(plu_sysfs(&at, "driver/unbind"), bdf);
+	if (ret)
+		return ret;
+	if (d) {
+		d->driver = NULL;
+		d->cookie = 0;
+	}
+	if (!driver)
+		return 0;
+
+	return plu_bind(d ?: &at, driver);
+}
+
 int plu_remove(struct plu_device *d)
 {
 	int ret = plu_write_file(plu_sysfs(d, "remove"), "1\n");
 
-	if (!ret) {
-		d->absent = true;
-		d->cookie = 0;
-	}
+	if (!ret)
+		plu_set_absent(d);
 
 	return ret;
 }
 
-bool plu_is_behind_bridge(const struct plu_device *d)
-{
-	/* "0000:00/05.0/00.0" */
-	return strchr(d->path, '/') != strrchr(d->path, '/');
-}
-
 int plu_remove_bridge(struct plu_device *d)
 {
-	size_t len = strrchr(d->path, '/') - d->path;
-	struct plu_device *other;
-	int ret;
+	struct plu_device *bridge = plu_upstream(d, 0);
 
-	ret = plu_write_file(plu_sysfs(d, "../remove"), "1\n");
-	if (ret)
-		return ret;
+	if (!bridge)
+		plu_bail("%s: there is no bridge above it", d->bdf);
 
-	for (other = plu.dev; other < plu_end(); other++) {
-		if (strncmp(other->path, d->path, len + 1))
-			continue;
-		other->absent = true;
-		other->cookie = 0;
-	}
-
-	return 0;
+	return plu_remove(bridge);
 }
 
 static void find_again(bool found)
@@ -285,12 +322,14 @@ static void find_again(bool found)
 
 	if (ret)
 		plu_bail("cannot rescan: %s", strerror(-ret));
+	for (d = plu.bridge; d < plu_bridges_end(); d++)
+		if (d->absent)
+			plu_set_present(d);
 	for (d = plu.dev; d < plu_end(); d++) {
 		if (!d->absent)
 			continue;
+		plu_set_present(d);
 		d->absent = !found;
-		if (d->incoming == PLU_INCOMING)
-			d->messages[PLU_MSG_PRESERVED]++;
 	}
 }
 

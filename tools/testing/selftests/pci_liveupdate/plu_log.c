@@ -14,37 +14,39 @@
 #include "plu.h"
 
 const char * const plu_messages[PLU_NR_MESSAGES] = {
+	[PLU_MSG_OUTGOING] = "preserved for the next kernel",
+	[PLU_MSG_NOT_OUTGOING] = "no longer preserved for the next kernel",
 	[PLU_MSG_PRESERVED] = "preserved by the previous kernel",
 	[PLU_MSG_FINISHED] = "finished",
+	[PLU_MSG_REMOVED_OUTGOING] = "removed while preserved for the next kernel",
+	[PLU_MSG_REMOVED_INCOMING] = "removed before it was finished",
 	[PLU_MSG_CANNOT_UNPRESERVE] = "cannot unpreserve: not preserved",
 	[PLU_MSG_CANNOT_FINISH] = "cannot finish: not incoming",
 	[PLU_MSG_LEFT_PRESERVED] = "its driver did not unpreserve it",
 };
-
-static unsigned int said[PLU_MAX_DEVICES][PLU_NR_MESSAGES];
 
 static void count_message(const char *text, void *arg)
 {
 	static const char mark[] = ": liveupdate: ";
 	const size_t bdf_len = PLU_BDF_SIZE - 1;
 	const char *what = strstr(text, mark);
-	const char *bdf = what - bdf_len;
+	char bdf[PLU_BDF_SIZE];
 	struct plu_device *d;
 	size_t len;
 
-	if (!what || bdf < text)
+	if (!what || what < text + bdf_len)
 		return;
+	memcpy(bdf, what - bdf_len, bdf_len);
+	bdf[bdf_len] = '\0';
+	d = plu_find(bdf);
+	if (!d)
+		return;
+
 	what += sizeof(mark) - 1;
 	len = plu_until(what, '\n');
-
-	for (d = plu.dev; d < plu_end(); d++) {
-		if (strncmp(bdf, d->bdf, bdf_len))
-			continue;
-		for (int m = 0; m < PLU_NR_MESSAGES; m++)
-			if (len == strlen(plu_messages[m]) &&
-			    !strncmp(what, plu_messages[m], len))
-				said[d - plu.dev][m]++;
-	}
+	for (int m = 0; m < PLU_NR_MESSAGES; m++)
+		if (len == strlen(plu_messages[m]) && !strncmp(what, plu_messages[m], len))
+			d->said[m]++;
 }
 
 /* A record begins with its priority, and that of the kernel's own is below 8. */
@@ -94,7 +96,7 @@ void plu_read_log(void)
 
 unsigned int plu_said(const struct plu_device *d, enum plu_message msg)
 {
-	return said[d - plu.dev][msg];
+	return d->said[msg];
 }
 
 struct search {
@@ -120,13 +122,22 @@ bool plu_says_once(const char *what)
 	return search.found == 1;
 }
 
+static bool is_silent(const struct plu_device *d, const struct plu_device *end)
+{
+	static const unsigned int nothing[PLU_NR_MESSAGES];
+
+	for (; d < end; d++)
+		if (memcmp(d->said, nothing, sizeof(nothing)))
+			return false;
+
+	return true;
+}
+
 bool plu_log_is_silent(void)
 {
-	static const unsigned int nothing[PLU_MAX_DEVICES][PLU_NR_MESSAGES];
-
 	plu_read_log();
 
-	return !memcmp(said, nothing, sizeof(said));
+	return is_silent(plu.dev, plu_end()) && is_silent(plu.bridge, plu_bridges_end());
 }
 
 /* Into the log, where it must stand before the warning. */

@@ -6,11 +6,13 @@
  * its own.
  */
 
+#include <errno.h>
 #include <getopt.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/reboot.h>
 #include <unistd.h>
 
 #include "plu.h"
@@ -148,9 +150,26 @@ static void run_stage(const struct plu_test *test, unsigned int number)
 	ksft_finished();
 }
 
+int plu_reboot(void)
+{
+	return reboot(LINUX_REBOOT_CMD_KEXEC) ? -errno : 0;
+}
+
+static int jump(const struct plu_stage *stage)
+{
+	int ret;
+
+	if (stage->before_jump)
+		stage->before_jump();
+	ret = plu_reboot();
+	fprintf(stderr, "cannot jump: %s\n", strerror(-ret));
+
+	return EXIT_FAILURE;
+}
+
 static int print_usage(const struct plu_test *test)
 {
-	fprintf(stderr, "usage: %s [-s STAGE | -n | -q | -c STAGE | -k STAGE]\n",
+	fprintf(stderr, "usage: %s [-s STAGE | -n | -q | -c STAGE | -k STAGE | -j STAGE]\n",
 		test->name);
 	return EXIT_FAILURE;
 }
@@ -160,13 +179,14 @@ int plu_main(int argc, char *argv[], const struct plu_test *test)
 	unsigned int number = 1;
 	int opt, action = 's';
 
-	while ((opt = getopt(argc, argv, "s:nqc:k:")) != -1) {
+	while ((opt = getopt(argc, argv, "s:nqc:k:j:")) != -1) {
 		if (opt == '?')
 			return print_usage(test);
 		action = opt;
-		if (opt == 's' || opt == 'c' || opt == 'k')
+		if (opt != 'n' && opt != 'q')
 			number = atoi(optarg);
 	}
+	plu.also = test->also;
 	if (optind != argc || !number || number > nr_stages(test))
 		return print_usage(test);
 
@@ -174,6 +194,8 @@ int plu_main(int argc, char *argv[], const struct plu_test *test)
 	case 's':
 		run_stage(test, number);
 		break;
+	case 'j':
+		return jump(&test->stage[number - 1]);
 	case 'n':
 		printf("%u\n", nr_stages(test));
 		break;

@@ -84,7 +84,7 @@ void plu_preserve(int session, struct plu_device *d)
 	if (ret)
 		plu_bail("%s: cannot preserve it: %s", d->bdf, strerror(-ret));
 
-	d->outgoing = true;
+	plu_set_outgoing(d, true);
 	d->outgoing_session = session;
 	plu.nr_outgoing_files++;
 }
@@ -110,10 +110,8 @@ static void finished(int session)
 		if (d->incoming_session == session) {
 			d->incoming_session = -1;
 			plu.nr_incoming_files--;
-			if (d->incoming == PLU_INCOMING && !d->absent) {
-				d->incoming = PLU_FINISHED;
-				d->messages[PLU_MSG_FINISHED]++;
-			}
+			if (!d->absent)
+				plu_set_finished(d);
 		}
 		any_incoming |= d->incoming == PLU_INCOMING && !d->absent;
 	}
@@ -146,7 +144,7 @@ void plu_close_session(int session)
 	for (d = plu.dev; d < plu_end(); d++) {
 		if (d->outgoing_session != session)
 			continue;
-		d->outgoing = false;
+		plu_set_outgoing(d, false);
 		d->outgoing_session = -1;
 		plu.nr_outgoing_files--;
 	}
@@ -154,24 +152,37 @@ void plu_close_session(int session)
 
 /* --- From one stage to the next -------------------------------------------- */
 
-/* The note, then a line for each device: the way to it, its address, whether preserved, cookie. */
+/*
+ * The note, then a line for each device and bridge: the way to it, its address, whether
+ * it is preserved, its token and cookie, a bridge's bus numbers.
+ */
 #define STATE_LINE_SIZE	128
 
-static char state[(1 + PLU_MAX_DEVICES) * STATE_LINE_SIZE];
+static char state[(1 + PLU_MAX_DEVICES + PLU_MAX_BRIDGES) * STATE_LINE_SIZE];
+
+static int write_lines(int len, const struct plu_device *d, const struct plu_device *end)
+{
+	for (; d < end; d++)
+		len += snprintf(state + len, sizeof(state) - len,
+				"%s %s %u %u %llx %llx %x\n", d->path, d->bdf,
+				d->is_bridge, d->outgoing,
+				(unsigned long long)d->token,
+				(unsigned long long)d->cookie,
+				d->is_bridge && !d->absent ? plu_bus_numbers(d->bdf) : 0);
+
+	return len;
+}
 
 void plu_hand_over(void)
 {
 	int memfd, session, len, ret;
-	struct plu_device *d;
 
 	if (!plu_exists(LUO_DEVICE))
 		return;
 
 	len = snprintf(state, sizeof(state), "%llx\n", (unsigned long long)plu.note);
-	for (d = plu.dev; d < plu_end(); d++)
-		len += snprintf(state + len, sizeof(state) - len, "%s %s %u %llx\n",
-				d->path, d->bdf, d->outgoing,
-				(unsigned long long)d->cookie);
+	len = write_lines(len, plu.dev, plu_end());
+	len = write_lines(len, plu.bridge, plu_bridges_end());
 
 	memfd = memfd_create("state", 0);
 	if (memfd < 0 || write(memfd, state, len) != len)
@@ -184,46 +195,81 @@ void plu_hand_over(void)
 	close(memfd);
 }
 
-static struct plu_device *find_device(const char *path, size_t len)
+static struct plu_device *find_by_path(const char *path, bool is_bridge)
 {
-	struct plu_device *d;
+	struct plu_device *d = is_bridge ? plu.bridge : plu.dev;
+	struct plu_device *end = is_bridge ? plu_bridges_end() : plu_end();
 
-	for (d = plu.dev; d < plu_end(); d++)
-		if (strlen(d->path) == len && !strncmp(d->path, path, len))
+	for (; d < end; d++)
+		if (!strcmp(d->path, path))
 			return d;
 
 	return NULL;
 }
 
-static void take_over_device(const char *line)
+/* A device or bridge that this kernel does not have. */
+static struct plu_device *add_absent(const char *path, const char *bdf, bool is_bridge)
 {
-	size_t path_len = plu_until(line, ' ');
-	struct plu_device *d = find_device(line, path_len);
+	struct plu_device *d = is_bridge ? plu_bridges_end() : plu_end();
 
-	if (!d)
-		plu_bail("this kernel has no device %.*s",
-			 (int)plu_until(line, '\n'), line);
+	if (is_bridge ? plu.nr_bridges++ == PLU_MAX_BRIDGES :
+			plu.nr_devices++ == PLU_MAX_DEVICES)
+		plu_bail("too many devices or bridges");
+	memset(d, 0, sizeof(*d));
+	strcpy(d->path, path);
+	strcpy(d->bdf, bdf);
+	d->is_bridge = is_bridge;
+	d->absent = true;
+	d->fd = -1;
+	d->outgoing_session = -1;
+	d->incoming_session = -1;
 
-	line += path_len + 1;
-	memcpy(d->handed_bdf, line, PLU_BDF_SIZE - 1);
-	line += PLU_BDF_SIZE;
-	d->handed_cookie = strtoull(line + 2, NULL, 16);
-
-	/* By hand, there are messages of earlier kernels; but not of this one. */
-	memset(d->messages, 0, sizeof(d->messages));
-	if (*line == '1') {
-		d->incoming = PLU_INCOMING;
-		d->messages[PLU_MSG_PRESERVED] = 1;
-		plu.nr_incoming_files++;
-		plu.handover = "read";
-	}
+	return d;
 }
 
-void plu_take_over(void)
+/* Cut a word off a line. */
+static char *next_word(char **line)
 {
-	unsigned int lines = 0;
+	char *word = *line;
+
+	*line += plu_until(word, ' ');
+	if (**line)
+		*(*line)++ = '\0';
+
+	return word;
+}
+
+static void take_over_device(char *line, bool may_be_absent)
+{
+	const char *path = next_word(&line);
+	const char *bdf = next_word(&line);
+	bool is_bridge = *next_word(&line) == '1';
+	struct plu_device *d = find_by_path(path, is_bridge);
+
+	if (!d && !may_be_absent)
+		plu_bail("this kernel has no device %s", path);
+	if (!d)
+		d = add_absent(path, bdf, is_bridge);
+
+	strcpy(d->handed_bdf, bdf);
+	/* By hand, there are messages of earlier kernels; but not of this one. */
+	memset(d->messages, 0, sizeof(d->messages));
+	if (*next_word(&line) == '1') {
+		d->incoming = PLU_INCOMING;
+		plu.nr_incoming_files++;
+		plu.handover = "read";
+		plu.keep_buses = true;
+	}
+	d->token = strtoull(next_word(&line), NULL, 16);
+	d->handed_cookie = strtoull(next_word(&line), NULL, 16);
+	d->handed_numbers = strtoul(next_word(&line), NULL, 16);
+}
+
+static void take_over(bool may_be_absent)
+{
 	int session, memfd;
-	const char *line;
+	unsigned int lines = 0;
+	char *line, *end;
 
 	plu_find_devices(0);
 
@@ -238,10 +284,25 @@ void plu_take_over(void)
 
 	plu.handover = "foreign";
 	plu.note = strtoull(state, NULL, 16);
-	for (line = strchr(state, '\n') + 1; *line; line = strchr(line, '\n') + 1) {
-		take_over_device(line);
+	for (line = strchr(state, '\n') + 1; *line; line = end + 1) {
+		end = line + plu_until(line, '\n');
+		*end = '\0';
+		take_over_device(line, may_be_absent);
 		lines++;
 	}
-	if (lines != plu.nr_devices)
-		plu_bail("%u devices instead of %u", plu.nr_devices, lines);
+	if (lines != plu.nr_devices + plu.nr_bridges)
+		plu_bail("%u devices and bridges instead of %u",
+			 plu.nr_devices + plu.nr_bridges, lines);
+
+	plu_expect_found();
+}
+
+void plu_take_over(void)
+{
+	take_over(false);
+}
+
+void plu_take_over_some(void)
+{
+	take_over(true);
 }

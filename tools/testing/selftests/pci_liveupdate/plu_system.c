@@ -320,6 +320,61 @@ long plu_pages_of_unknown_use(void)
 	return pages - pages_on_lists();
 }
 
+static void write_or_skip(const char *path, const char *text)
+{
+	int ret = plu_write_file(path, text);
+
+	if (ret)
+		plu_skip("%s: %s (CONFIG_FAULT_INJECTION_DEBUG_FS?)", path, strerror(-ret));
+}
+
+/* Which allocations may fail: all that a process makes for itself. */
+static void allow_to_fail(void)
+{
+	write_or_skip("/sys/kernel/debug/failslab/ignore-gfp-wait", "N");
+	write_or_skip("/sys/kernel/debug/failslab/verbose", "0");
+	write_or_skip("/sys/kernel/debug/fail_page_alloc/ignore-gfp-wait", "N");
+	write_or_skip("/sys/kernel/debug/fail_page_alloc/min-order", "0");
+	write_or_skip("/sys/kernel/debug/fail_page_alloc/verbose", "0");
+}
+
+/* It stays open, for to open it takes memory. */
+static int fail_nth = -1;
+
+void plu_fail_nth(unsigned int n)
+{
+	char number[16];
+	int ret;
+
+	if (fail_nth < 0) {
+		allow_to_fail();
+		fail_nth = open("/proc/self/fail-nth", O_RDWR);
+		if (fail_nth < 0)
+			plu_skip("/proc/self/fail-nth: %s (CONFIG_FAULT_INJECTION?)",
+				 strerror(errno));
+	}
+
+	snprintf(number, sizeof(number), "%u", n);
+	ret = plu_write_fd(fail_nth, number);
+	if (ret)
+		plu_bail("/proc/self/fail-nth: %s", strerror(-ret));
+}
+
+bool plu_did_fail(void)
+{
+	char number[16];
+	ssize_t len;
+
+	/* How many are to go: 0 when it has failed, and when none was to. */
+	len = syscall(__NR_pread64, fail_nth, number, sizeof(number) - 1, 0);
+	plu_fail_nth(0);
+	if (len <= 0)
+		plu_bail("/proc/self/fail-nth: cannot read");
+	number[len] = '\0';
+
+	return !atoi(number);
+}
+
 static int open_memory(void)
 {
 	int fd = open("/dev/mem", O_RDWR);

@@ -77,13 +77,13 @@ static void unpreserve(void)
 
 	/* What a driver does that has its own reasons. */
 	plu_gives(plu_command(second, "preserve"), 0, "the driver preserves another");
-	second->outgoing = true;
+	plu_set_outgoing(second, true);
 	plu_check("it is outgoing");
 	plu_gives(plu_command(second, "unpreserve"), 0, "the driver unpreserves it");
-	second->outgoing = false;
+	plu_set_outgoing(second, false);
 	plu_check("it is not outgoing");
 	plu_gives(plu_command(second, "preserve"), 0, "the driver preserves it again");
-	second->outgoing = true;
+	plu_set_outgoing(second, true);
 
 	memory = plu_status_address("outgoing_address");
 	plu_ok(plu_page_in_use(memory), "the hand-over is in memory");
@@ -91,7 +91,7 @@ static void unpreserve(void)
 	plu_check("the first is not outgoing any more");
 	plu_expect_warning(second, PLU_MSG_LEFT_PRESERVED);
 	plu_close_session(closed);
-	second->outgoing = false;
+	plu_set_outgoing(second, false);
 	plu_ok(plu_page_given_back(memory), "the memory was given back");
 	plu_check("with the last file, what its driver has forgotten goes as well");
 

@@ -92,10 +92,9 @@ static void find_unreadable(int damage)
 	int session;
 
 	plu_take_over();
-	for (d = plu.dev; d < plu_end(); d++) {
+	for (d = plu.dev; d < plu_end(); d++)
 		d->incoming = PLU_ORDINARY;
-		d->messages[PLU_MSG_PRESERVED] = 0;
-	}
+	plu_expect_found();
 	snprintf(handover, sizeof(handover), "unreadable (%s)", why(damage));
 	plu.handover = handover;
 	plu_check("no device is incoming, every bridge is to be kept");

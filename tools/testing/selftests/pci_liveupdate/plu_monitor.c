@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Tests of PCI Live Update: QEMU's monitor, behind the second serial port.
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <asm/termbits.h>
+#include <asm/ioctls.h>
+
+#include "plu.h"
+
+#define PORT	"/dev/ttyS1"
+#define PROMPT	"(qemu) "
+
+static int port = -1;
+static char answer[65536];
+static size_t answer_len;
+
+static void open_port(void)
+{
+	struct termios settings;
+
+	if (port >= 0)
+		return;
+	port = open(PORT, O_RDWR | O_NOCTTY | O_NONBLOCK);
+	if (port < 0 || ioctl(port, TCGETS, &settings))
+		plu_skip(PORT ": %s", strerror(errno));
+
+	/* As it comes, with nothing done to it */
+	settings.c_iflag = 0;
+	settings.c_oflag = 0;
+	settings.c_lflag = 0;
+	settings.c_cflag = B115200 | CS8 | CREAD | CLOCAL;
+	if (ioctl(port, TCSETS, &settings))
+		plu_bail(PORT ": %s", strerror(errno));
+}
+
+/* Has it said what we wait for, and the next prompt? */
+static bool has_answered(void *arg)
+{
+	const char *mark;
+	ssize_t len;
+
+	do {
+		len = read(port, answer + answer_len, sizeof(answer) - 1 - answer_len);
+		if (len > 0)
+			answer_len += len;
+	} while (len > 0);
+	answer[answer_len] = '\0';
+	mark = strstr(answer, arg);
+
+	return mark && strstr(mark, PROMPT);
+}
+
+static void write_port(const char *text)
+{
+	struct pollfd poll_port = { .events = POLLOUT };
+	size_t len = strlen(text);
+	ssize_t ret;
+
+	poll_port.fd = port;
+	while (len) {
+		ret = write(port, text, len);
+		if (ret < 0 && errno != EAGAIN)
+			plu_bail(PORT ": %s", strerror(errno));
+		if (ret > 0) {
+			text += ret;
+			len -= ret;
+		} else {
+			poll(&poll_port, 1, 1000);
+		}
+	}
+}
+
+/*
+ * The monitor echoes what it is told, redrawing the line for each character, and there
+ * may be prompts of earlier. So tell it to work out a sum as well, which stands nowhere
+ * but in its answer.
+ */
+const char *plu_monitor(const char *fmt, ...)
+{
+	static unsigned int number = 1000000;
+	char text[512], sum[32];
+	va_list args;
+	size_t len;
+
+	open_port();
+	va_start(args, fmt);
+	len = vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	snprintf(text + len, sizeof(text) - len, "\nprint /d %u+1\n", number);
+	snprintf(sum, sizeof(sum), "\r\n%u\r\n", ++number);
+
+	answer_len = 0;
+	write_port(text);
+	if (!plu_wait_for(has_answered, sum))
+		plu_skip("QEMU's monitor does not answer on " PORT ": %s", answer);
+
+	return answer;
+}
