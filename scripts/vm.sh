@@ -54,8 +54,8 @@ qemu_command() {
 	# Who wants instructions to be counted gets emulation with one processor.
 	case " ${4:-} " in *[[:space:]]-icount[[:space:]]*) accel=tcg,thread=single smp=1 ;; esac
 	QEMU=(qemu-system-x86_64 -M "q35,hpet=off" -accel "$accel" -smp "$smp" -m "$memory" -no-reboot -nodefaults -display none
-		-chardev "socket,id=monitor,path=$socket,server=on,wait=off" -mon chardev=monitor,mode=readline
-		-chardev "socket,id=com2,path=$socket" -device isa-serial,chardev=com2,index=1)
+		-chardev "socket,id=monitor,path=$socket,server=on,wait=off" -mon "chardev=monitor,mode=readline"
+		-chardev "socket,id=com2,path=$socket" -device "isa-serial,chardev=com2,index=1")
 	[ "$accel" != kvm ] || QEMU+=(-cpu host)
 	read -r -d '' -a words <<<"${4:-default}" || true
 	for word in "${words[@]}"; do

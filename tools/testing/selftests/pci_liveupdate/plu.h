@@ -175,6 +175,15 @@ enum plu_message {
 	PLU_NR_MESSAGES
 };
 
+/* What a device, and how it gets to memory, is known by in hardware. */
+struct plu_routing {
+	/* A bridge's, as in its register: primary | secondary << 8 | subordinate << 16 */
+	__u32 numbers;
+	__u32 acs;		/* its controls, or 0 */
+	bool ari;		/* is ARI forwarding on? */
+	bool bus_master;
+};
+
 /* A bridge is one, too. */
 struct plu_device {
 	char bdf[PLU_BDF_SIZE];
@@ -202,8 +211,8 @@ struct plu_device {
 	/* What the previous stage knew of it. The cookie comes back on retrieve. */
 	char handed_bdf[PLU_BDF_SIZE];
 	__u64 handed_cookie;
-	/* Of a bridge. 0: they are not expected to be the same. */
-	__u32 handed_numbers;
+	/* Where bus numbers may differ, `numbers` is to be made 0. */
+	struct plu_routing handed;
 };
 
 struct plu_model {
@@ -334,19 +343,23 @@ unsigned int plu_ext_capability(const char *bdf, unsigned int id);
 bool plu_is_bus_master(const char *bdf);
 void plu_set_bus_master(const char *bdf, bool on);
 
-/* A bridge's, as in its register: primary | secondary << 8 | subordinate << 16 */
 bool plu_is_bridge(const char *bdf);
 __u32 plu_bus_numbers(const char *bdf);
 
+struct plu_routing plu_read_routing(const char *bdf);
+
 /* --- plu_monitor.c: QEMU's monitor ------------------------------------------ */
 
-/* Have QEMU execute a command, wait until it has, and return what it says. */
+/* Have QEMU execute a command, wait until it has, and return its answer: "" if none. */
 const char * __printf(1, 2) plu_monitor(const char *fmt, ...);
 
 /* --- plu_check.c: what the kernel shows, compared with the model ----------- */
 
 /* Compare everything: one result. */
 bool __printf(1, 2) plu_check(const char *fmt, ...);
+
+/* The same, as part of another result. */
+bool plu_is_as_expected(void);
 
 /* Does an open file stand for this device, working, with this cookie? */
 bool plu_file_is(int fd, const struct plu_device *d, __u64 cookie);

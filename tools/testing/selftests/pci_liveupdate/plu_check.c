@@ -192,12 +192,12 @@ static void check_address_is_kept(const struct plu_device *d)
 		return;
 	if (strcmp(d->handed_bdf, d->bdf))
 		differs("%s: was %s in the previous kernel", d->bdf, d->handed_bdf);
-	if (d->absent || !d->handed_numbers)
+	if (d->absent || !d->handed.numbers)
 		return;
 	numbers = plu_bus_numbers(d->bdf);
-	if (numbers != d->handed_numbers)
+	if (numbers != d->handed.numbers)
 		differs("%s: its bus numbers are 0x%06x and were 0x%06x", d->bdf, numbers,
-			d->handed_numbers);
+			d->handed.numbers);
 }
 
 static void check_file(const struct plu_device *d)
@@ -267,16 +267,10 @@ static unsigned int count_finished(const struct plu_device *d, const struct plu_
 	return n;
 }
 
-bool plu_check(const char *fmt, ...)
+bool plu_is_as_expected(void)
 {
 	unsigned int incoming, finished = 0;
 	struct plu_device *d;
-	char what[256];
-	va_list args;
-
-	va_start(args, fmt);
-	vsnprintf(what, sizeof(what), fmt, args);
-	va_end(args);
 
 	differences = 0;
 	check_count("outgoing", check_list("outgoing", false));
@@ -305,7 +299,19 @@ bool plu_check(const char *fmt, ...)
 		check_messages(d);
 	}
 
-	return plu_ok(!differences, "%s", what);
+	return !differences;
+}
+
+bool plu_check(const char *fmt, ...)
+{
+	char what[256];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(what, sizeof(what), fmt, args);
+	va_end(args);
+
+	return plu_ok(plu_is_as_expected(), "%s", what);
 }
 
 int plu_start_reader(void)

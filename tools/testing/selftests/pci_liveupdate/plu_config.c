@@ -27,14 +27,24 @@ static int open_config(const char *bdf)
 	return fd;
 }
 
-__u32 plu_config_read(const char *bdf, unsigned int offset, unsigned int size)
+static bool read_config(const char *bdf, unsigned int offset, unsigned int size, __u32 *value)
 {
 	int fd = open_config(bdf);
-	__u32 value = 0;
+	ssize_t len;
 
-	if (syscall(__NR_pread64, fd, &value, size, offset) != (long)size)
-		plu_bail("%s: cannot read its config space at 0x%x", bdf, offset);
+	*value = 0;
+	len = syscall(__NR_pread64, fd, value, size, offset);
 	close(fd);
+
+	return len == size;
+}
+
+__u32 plu_config_read(const char *bdf, unsigned int offset, unsigned int size)
+{
+	__u32 value;
+
+	if (!read_config(bdf, offset, size, &value))
+		plu_bail("%s: cannot read its config space at 0x%x", bdf, offset);
 
 	return value;
 }
@@ -67,12 +77,8 @@ unsigned int plu_ext_capability(const char *bdf, unsigned int id)
 	unsigned int pos = PCI_CFG_SPACE_SIZE;
 	__u32 header;
 
-	/* A conventional device has no more config space than this. */
-	if (!plu_capability(bdf, PCI_CAP_ID_EXP))
-		return 0;
-
-	for (int n = 0; pos && n < 480; n++) {
-		header = plu_config_read(bdf, pos, 4);
+	/* Conventional devices have no such part of config space. */
+	for (int n = 0; pos && n < 480 && read_config(bdf, pos, 4, &header); n++) {
 		if (PCI_EXT_CAP_ID(header) == id)
 			return pos;
 		pos = PCI_EXT_CAP_NEXT(header);
@@ -102,4 +108,22 @@ bool plu_is_bridge(const char *bdf)
 __u32 plu_bus_numbers(const char *bdf)
 {
 	return plu_config_read(bdf, PCI_PRIMARY_BUS, 4) & 0xffffff;
+}
+
+struct plu_routing plu_read_routing(const char *bdf)
+{
+	unsigned int express = plu_capability(bdf, PCI_CAP_ID_EXP);
+	unsigned int acs = plu_ext_capability(bdf, PCI_EXT_CAP_ID_ACS);
+	struct plu_routing now = { .bus_master = plu_is_bus_master(bdf) };
+
+	if (plu_is_bridge(bdf)) {
+		now.numbers = plu_bus_numbers(bdf);
+		if (express)
+			now.ari = plu_config_read(bdf, express + PCI_EXP_DEVCTL2, 2) &
+				  PCI_EXP_DEVCTL2_ARI;
+	}
+	if (acs)
+		now.acs = plu_config_read(bdf, acs + PCI_ACS_CTRL, 2);
+
+	return now;
 }

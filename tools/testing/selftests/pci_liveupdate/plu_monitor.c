@@ -87,21 +87,32 @@ static void write_port(const char *text)
 const char *plu_monitor(const char *fmt, ...)
 {
 	static unsigned int number = 1000000;
-	char text[512], sum[32];
+	char command[256], sum[64];
+	char *begin, *end;
 	va_list args;
-	size_t len;
 
 	open_port();
 	va_start(args, fmt);
-	len = vsnprintf(text, sizeof(text), fmt, args);
+	vsnprintf(command, sizeof(command), fmt, args);
 	va_end(args);
-	snprintf(text + len, sizeof(text) - len, "\nprint /d %u+1\n", number);
-	snprintf(sum, sizeof(sum), "\r\n%u\r\n", ++number);
 
 	answer_len = 0;
-	write_port(text);
+	write_port(command);
+	snprintf(sum, sizeof(sum), "\nprint /d %u+1\n", number);
+	write_port(sum);
+	snprintf(sum, sizeof(sum), "\r\n%u\r\n", ++number);
 	if (!plu_wait_for(has_answered, sum))
 		plu_skip("QEMU's monitor does not answer on " PORT ": %s", answer);
 
-	return answer;
+	/* It is between the echo, redrawn for the last time, and the next prompt. */
+	strlcat(command, "\033[K\r\n", sizeof(command));
+	begin = strstr(answer, command);
+	if (!begin)
+		plu_bail("QEMU's monitor says: %s", answer);
+	begin += strlen(command);
+	end = strstr(begin, PROMPT);
+	if (end)
+		*end = '\0';
+
+	return begin;
 }

@@ -154,7 +154,7 @@ void plu_close_session(int session)
 
 /*
  * The note, then a line for each device and bridge: the way to it, its address, whether
- * it is preserved, its token and cookie, a bridge's bus numbers.
+ * it is preserved, its token and cookie, and its routing.
  */
 #define STATE_LINE_SIZE	128
 
@@ -162,13 +162,18 @@ static char state[(1 + PLU_MAX_DEVICES + PLU_MAX_BRIDGES) * STATE_LINE_SIZE];
 
 static int write_lines(int len, const struct plu_device *d, const struct plu_device *end)
 {
-	for (; d < end; d++)
+	for (; d < end; d++) {
+		struct plu_routing now = {};
+
+		if (!d->absent)
+			now = plu_read_routing(d->bdf);
 		len += snprintf(state + len, sizeof(state) - len,
-				"%s %s %u %u %llx %llx %x\n", d->path, d->bdf,
+				"%s %s %u %u %llx %llx %x %x %u %u\n", d->path, d->bdf,
 				d->is_bridge, d->outgoing,
 				(unsigned long long)d->token,
-				(unsigned long long)d->cookie,
-				d->is_bridge && !d->absent ? plu_bus_numbers(d->bdf) : 0);
+				(unsigned long long)d->cookie, now.numbers, now.acs,
+				now.ari, now.bus_master);
+	}
 
 	return len;
 }
@@ -262,7 +267,10 @@ static void take_over_device(char *line, bool may_be_absent)
 	}
 	d->token = strtoull(next_word(&line), NULL, 16);
 	d->handed_cookie = strtoull(next_word(&line), NULL, 16);
-	d->handed_numbers = strtoul(next_word(&line), NULL, 16);
+	d->handed.numbers = strtoul(next_word(&line), NULL, 16);
+	d->handed.acs = strtoul(next_word(&line), NULL, 16);
+	d->handed.ari = *next_word(&line) == '1';
+	d->handed.bus_master = *next_word(&line) == '1';
 }
 
 static void take_over(bool may_be_absent)
