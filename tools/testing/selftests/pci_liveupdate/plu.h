@@ -285,7 +285,8 @@ unsigned int plu_said(const struct plu_device *d, enum plu_message msg);
 /* Has it said nothing of any device and live update? */
 bool plu_log_is_silent(void);
 
-/* Has it said something exactly once? */
+/* How often has it said something? And exactly once? */
+unsigned int plu_times_said(const char *what);
 bool plu_says_once(const char *what);
 
 /* The kernel is about to warn: update the model, and tell who reads the log. */

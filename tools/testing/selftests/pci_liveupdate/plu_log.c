@@ -111,7 +111,7 @@ static void search_message(const char *text, void *arg)
 	search->found += !!strstr(text, search->what);
 }
 
-bool plu_says_once(const char *what)
+unsigned int plu_times_said(const char *what)
 {
 	struct search search = { .what = what };
 	int fd = open_log();
@@ -119,7 +119,12 @@ bool plu_says_once(const char *what)
 	read_messages(fd, search_message, &search);
 	close(fd);
 
-	return search.found == 1;
+	return search.found;
+}
+
+bool plu_says_once(const char *what)
+{
+	return plu_times_said(what) == 1;
 }
 
 static bool is_silent(const struct plu_device *d, const struct plu_device *end)
