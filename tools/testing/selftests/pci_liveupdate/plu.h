@@ -247,6 +247,9 @@ static inline struct plu_device *plu_bridges_end(void)
 /* The device or bridge at an address, or NULL. */
 struct plu_device *plu_find(const char *bdf);
 
+/* The one at the end of a path, which there has to be. */
+struct plu_device *plu_at(const char *path);
+
 /* How many bridges are above? Which one is it: 0 is the next one up. NULL if none. */
 unsigned int plu_level(const struct plu_device *d);
 struct plu_device *plu_upstream(const struct plu_device *d, unsigned int level);

@@ -30,6 +30,20 @@ struct plu_device *plu_find(const char *bdf)
 	       find_in(plu.bridge, plu_bridges_end(), bdf);
 }
 
+struct plu_device *plu_at(const char *path)
+{
+	struct plu_device *d;
+
+	for (d = plu.dev; d < plu_end(); d++)
+		if (!strcmp(d->path, path))
+			return d;
+	for (d = plu.bridge; d < plu_bridges_end(); d++)
+		if (!strcmp(d->path, path))
+			return d;
+
+	plu_bail("there is no device or bridge at %s", path);
+}
+
 unsigned int plu_level(const struct plu_device *d)
 {
 	unsigned int slashes = 0;
