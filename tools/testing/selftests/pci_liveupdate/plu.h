@@ -355,7 +355,7 @@ struct plu_routing plu_read_routing(const char *bdf);
 /* --- plu_monitor.c: QEMU's monitor ------------------------------------------ */
 
 /* Have QEMU execute a command, wait until it has, and return its answer: "" if none. */
-const char * __printf(1, 2) plu_monitor(const char *fmt, ...);
+const char *plu_monitor(const char *fmt, ...) __printf(1, 2);
 
 /* --- plu_check.c: what the kernel shows, compared with the model ----------- */
 

@@ -322,7 +322,7 @@ static void find_again(bool found)
 
 	if (ret)
 		plu_bail("cannot rescan: %s", strerror(-ret));
-	for (d = plu.bridge; d < plu_bridges_end(); d++)
+	for (d = plu.bridge; found && d < plu_bridges_end(); d++)
 		if (d->absent)
 			plu_set_present(d);
 	for (d = plu.dev; d < plu_end(); d++) {

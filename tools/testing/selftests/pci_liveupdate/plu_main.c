@@ -155,7 +155,7 @@ int plu_reboot(void)
 	return reboot(LINUX_REBOOT_CMD_KEXEC) ? -errno : 0;
 }
 
-static int jump(const struct plu_stage *stage)
+static int end_stage(const struct plu_stage *stage)
 {
 	int ret;
 
@@ -195,7 +195,7 @@ int plu_main(int argc, char *argv[], const struct plu_test *test)
 		run_stage(test, number);
 		break;
 	case 'j':
-		return jump(&test->stage[number - 1]);
+		return end_stage(&test->stage[number - 1]);
 	case 'n':
 		printf("%u\n", nr_stages(test));
 		break;

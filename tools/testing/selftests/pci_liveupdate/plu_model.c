@@ -173,8 +173,7 @@ static void set_present(struct plu_device *d)
 	d->messages[PLU_MSG_PRESERVED] += !!plu_count_incoming(d, PLU_INCOMING);
 }
 
-static void for_each_at_or_below(const struct plu_device *top,
-				 void (*call)(struct plu_device *d))
+static void walk(const struct plu_device *top, void (*call)(struct plu_device *d))
 {
 	struct plu_device *d;
 
@@ -188,10 +187,10 @@ static void for_each_at_or_below(const struct plu_device *top,
 
 void plu_set_absent(struct plu_device *d)
 {
-	for_each_at_or_below(d, set_absent);
+	walk(d, set_absent);
 }
 
 void plu_set_present(struct plu_device *d)
 {
-	for_each_at_or_below(d, set_present);
+	walk(d, set_present);
 }

@@ -221,8 +221,8 @@ static struct plu_device *add_absent(const char *path, const char *bdf, bool is_
 			plu.nr_devices++ == PLU_MAX_DEVICES)
 		plu_bail("too many devices or bridges");
 	memset(d, 0, sizeof(*d));
-	strcpy(d->path, path);
-	strcpy(d->bdf, bdf);
+	snprintf(d->path, sizeof(d->path), "%s", path);
+	memcpy(d->bdf, bdf, PLU_BDF_SIZE);
 	d->is_bridge = is_bridge;
 	d->absent = true;
 	d->fd = -1;
@@ -256,7 +256,7 @@ static void take_over_device(char *line, bool may_be_absent)
 	if (!d)
 		d = add_absent(path, bdf, is_bridge);
 
-	strcpy(d->handed_bdf, bdf);
+	memcpy(d->handed_bdf, bdf, PLU_BDF_SIZE);
 	/* By hand, there are messages of earlier kernels; but not of this one. */
 	memset(d->messages, 0, sizeof(d->messages));
 	if (*next_word(&line) == '1') {
