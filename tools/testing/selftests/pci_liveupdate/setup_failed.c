@@ -8,10 +8,15 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include <linux/pci_regs.h>
+
 #include "plu.h"
 
 #define SESSION	"setup_failed"
-#define MODULE	"pci_liveupdate_badheader"
+#define MODULE	"pci_liveupdate_fake"
+
+/* of header */
+#define UNKNOWN_TYPE	0x7e
 
 static void preserve(void)
 {
@@ -33,7 +38,8 @@ static void fail_to_set_up(struct plu_device *d)
 	char parameters[64];
 
 	plu_gives(plu_remove(d), 0, "an incoming device is removed");
-	snprintf(parameters, sizeof(parameters), "device=%s", d->bdf);
+	snprintf(parameters, sizeof(parameters), "device=%s offset=%u size=1 value=%u",
+		 d->bdf, PCI_HEADER_TYPE, UNKNOWN_TYPE);
 	plu_gives(plu_load_module("external/" MODULE, parameters), 0,
 		  "its header is made one of an unknown type");
 	plu_rescan_in_vain();

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * For modules that stand between the PCI core and the config space of a device, which
+ * need not be there yet.
+ */
+#ifndef _SELFTESTS_PCI_LIVEUPDATE_INTERPOSE_H
+#define _SELFTESTS_PCI_LIVEUPDATE_INTERPOSE_H
+
+#include <linux/container_of.h>
+#include <linux/kernel.h>
+#include <linux/pci.h>
+
+/* Where the device is, and how its bus is accessed. No two may be on one bus. */
+struct interposer {
+	struct pci_bus *bus;
+	unsigned int devfn;
+	struct pci_ops *true_ops;
+	struct pci_ops ops;	/* replace what is to be, then call interpose() */
+};
+
+/* Find the bus of a device, "0000:04:00.0". */
+static inline int interposer_init(struct interposer *i, const char *device)
+{
+	unsigned int domain, number, slot, function;
+
+	if (!device || sscanf(device, "%x:%x:%x.%u", &domain, &number, &slot,
+			      &function) != 4)
+		return -EINVAL;
+
+	i->bus = pci_find_bus(domain, number);
+	if (!i->bus)
+		return -ENODEV;
+
+	i->devfn = PCI_DEVFN(slot, function);
+	i->true_ops = i->bus->ops;
+	i->ops = *i->true_ops;
+
+	return 0;
+}
+
+static inline void interpose(struct interposer *i)
+{
+	pci_bus_set_ops(i->bus, &i->ops);
+}
+
+/* In an operation: buses that are found below get those of the bus above. */
+static inline struct interposer *interposer_of(struct pci_bus *bus)
+{
+	return container_of(bus->ops, struct interposer, ops);
+}
+
+static inline bool interposer_is_for(struct interposer *i, struct pci_bus *bus,
+				     unsigned int devfn)
+{
+	return bus == i->bus && devfn == i->devfn;
+}
+
+static inline void uninterpose_below(struct interposer *i, struct pci_bus *bus)
+{
+	struct pci_bus *child;
+
+	if (bus->ops == &i->ops)
+		pci_bus_set_ops(bus, i->true_ops);
+	list_for_each_entry(child, &bus->children, node)
+		uninterpose_below(i, child);
+}
+
+static inline void uninterpose(struct interposer *i)
+{
+	pci_lock_rescan_remove();
+	uninterpose_below(i, i->bus);
+	pci_unlock_rescan_remove();
+}
+
+#endif

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Lets a device say something else of itself in one register of its config space, while
+ * this is loaded:
+ *
+ *	insmod pci_liveupdate_fake.ko device=0000:04:00.0 offset=0x0e size=1 value=0x7e
+ *
+ * A header of an unknown type, as here, is one that the PCI core cannot set up.
+ */
+
+#include <linux/module.h>
+#include <linux/pci.h>
+
+#include "interpose.h"
+
+static char *device;
+module_param(device, charp, 0444);
+MODULE_PARM_DESC(device, "address of the device");
+
+static int offset;
+module_param(offset, int, 0444);
+MODULE_PARM_DESC(offset, "which register");
+
+static int size;
+module_param(size, int, 0444);
+MODULE_PARM_DESC(size, "of how many bytes");
+
+static uint value;
+module_param(value, uint, 0444);
+MODULE_PARM_DESC(value, "what it is said to be");
+
+static struct interposer fake;
+
+static int fake_read(struct pci_bus *bus, unsigned int devfn, int where, int len,
+		     u32 *result)
+{
+	int ret = fake.true_ops->read(bus, devfn, where, len, result);
+
+	if (!ret && interposer_is_for(&fake, bus, devfn) && where == offset &&
+	    len == size)
+		*result = value;
+
+	return ret;
+}
+
+static int __init fake_init(void)
+{
+	int err;
+
+	err = interposer_init(&fake, device);
+	if (err)
+		return err;
+
+	fake.ops.read = fake_read;
+	interpose(&fake);
+
+	return 0;
+}
+module_init(fake_init);
+
+static void __exit fake_exit(void)
+{
+	uninterpose(&fake);
+}
+module_exit(fake_exit);
+
+MODULE_DESCRIPTION("Test of PCI Live Update with a device that is not what it says");
+MODULE_LICENSE("GPL");

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Gives a device virtual functions while this is loaded, whatever its driver:
+ *
+ *	insmod pci_liveupdate_sriov.ko device=0000:01:00.0 number=2
+ */
+
+#include <linux/kernel.h>
+#include <linux/module.h>
+#include <linux/pci.h>
+
+static char *device;
+module_param(device, charp, 0444);
+MODULE_PARM_DESC(device, "address of the device");
+
+static int number;
+module_param(number, int, 0444);
+MODULE_PARM_DESC(number, "how many virtual functions");
+
+static struct pci_dev *pdev;
+
+static int __init sriov_init(void)
+{
+	unsigned int domain, bus, slot, function;
+	int err;
+
+	if (!device || sscanf(device, "%x:%x:%x.%u", &domain, &bus, &slot,
+			      &function) != 4)
+		return -EINVAL;
+
+	pdev = pci_get_domain_bus_and_slot(domain, bus, PCI_DEVFN(slot, function));
+	if (!pdev)
+		return -ENODEV;
+
+	err = pci_enable_sriov(pdev, number);
+	if (err)
+		pci_dev_put(pdev);
+
+	return err;
+}
+module_init(sriov_init);
+
+static void __exit sriov_exit(void)
+{
+	pci_disable_sriov(pdev);
+	pci_dev_put(pdev);
+}
+module_exit(sriov_exit);
+
+MODULE_DESCRIPTION("Test of PCI Live Update with virtual functions");
+MODULE_LICENSE("GPL");
