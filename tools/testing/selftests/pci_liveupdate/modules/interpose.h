@@ -6,11 +6,10 @@
 #ifndef _SELFTESTS_PCI_LIVEUPDATE_INTERPOSE_H
 #define _SELFTESTS_PCI_LIVEUPDATE_INTERPOSE_H
 
-#include <linux/container_of.h>
 #include <linux/kernel.h>
 #include <linux/pci.h>
 
-/* Where the device is, and how its bus is accessed. No two may be on one bus. */
+/* Where the device is, and how its bus is accessed. */
 struct interposer {
 	struct pci_bus *bus;
 	unsigned int devfn;
@@ -43,12 +42,7 @@ static inline void interpose(struct interposer *i)
 	pci_bus_set_ops(i->bus, &i->ops);
 }
 
-/* In an operation: buses that are found below get those of the bus above. */
-static inline struct interposer *interposer_of(struct pci_bus *bus)
-{
-	return container_of(bus->ops, struct interposer, ops);
-}
-
+/* The operations are those of buses, too, that are found below while they are there. */
 static inline bool interposer_is_for(struct interposer *i, struct pci_bus *bus,
 				     unsigned int devfn)
 {

@@ -40,6 +40,17 @@ static struct port {
 	int store;		/* of the controls */
 } port[MAX_PORTS];
 
+/* The one whose operations a bus has. */
+static struct port *port_of(struct pci_bus *bus)
+{
+	for (; bus; bus = bus->parent)
+		for (int n = 0; n < nr_ports; n++)
+			if (port[n].interposer.bus == bus)
+				return &port[n];
+
+	return NULL;
+}
+
 static int port_read(struct port *p, int where, int size, u32 *value)
 {
 	struct interposer *i = &p->interposer;
@@ -67,8 +78,8 @@ static u32 acs_dword(struct port *p, int where)
 static int acs_read(struct pci_bus *bus, unsigned int devfn, int where, int size,
 		    u32 *value)
 {
-	struct interposer *i = interposer_of(bus);
-	struct port *p = container_of(i, struct port, interposer);
+	struct port *p = port_of(bus);
+	struct interposer *i = &p->interposer;
 	int dword = where & ~3;
 
 	if (!interposer_is_for(i, bus, devfn) ||
@@ -85,8 +96,8 @@ static int acs_read(struct pci_bus *bus, unsigned int devfn, int where, int size
 static int acs_write(struct pci_bus *bus, unsigned int devfn, int where, int size,
 		     u32 value)
 {
-	struct interposer *i = interposer_of(bus);
-	struct port *p = container_of(i, struct port, interposer);
+	struct port *p = port_of(bus);
+	struct interposer *i = &p->interposer;
 
 	if (!interposer_is_for(i, bus, devfn) || where < ACS_POS || where >= ACS_END)
 		return i->true_ops->write(bus, devfn, where, size, value);
