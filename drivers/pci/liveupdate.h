@@ -1,17 +1,58 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * PCI Live Update: what the PCI core calls.
+ *
+ * The functions are written in Rust, in drivers/pci/liveupdate/entry.rs, where they
+ * are documented. Those that ask about a device are preceded by a test of a flag in
+ * the device, which is false wherever there is no hand-over.
  */
 #ifndef DRIVERS_PCI_LIVEUPDATE_H
 #define DRIVERS_PCI_LIVEUPDATE_H
 
-struct pci_dev;
+#include <linux/compiler.h>
+#include <linux/pci.h>
+#include <linux/types.h>
 
 #ifdef CONFIG_PCI_LIVEUPDATE
 void pci_liveupdate_setup_device(struct pci_dev *dev);
 void pci_liveupdate_cleanup_device(struct pci_dev *dev);
+void pci_liveupdate_remove_device(struct pci_dev *dev);
 int pci_liveupdate_may_unbind(struct pci_dev *dev);
-int pci_liveupdate_may_remove(struct pci_dev *dev);
+bool pci_liveupdate_keep_buses(void);
+void pci_liveupdate_bus_numbers_lost(struct pci_dev *bridge);
+bool pci_liveupdate_may_assign_bus(struct pci_dev *bridge, int number);
+bool pci_liveupdate_is_kept(struct pci_dev *dev);
+void pci_liveupdate_adopt_acs(struct pci_dev *dev);
+void pci_liveupdate_write_acs(struct pci_dev *dev);
+
+/* Must what is set up in @dev be left alone, as long as it is incoming? */
+static inline bool pci_liveupdate_keep_setup(struct pci_dev *dev)
+{
+	return unlikely(dev->liveupdate_inherits) && pci_liveupdate_is_kept(dev);
+}
+
+/* Must bus mastering not be cleared in @dev, as it is a bridge on the way of DMA? */
+static inline bool pci_liveupdate_keep_bridge_master(struct pci_dev *dev)
+{
+	return pci_is_bridge(dev) && pci_liveupdate_keep_setup(dev);
+}
+
+/* Remember the ACS controls of @dev if they are to be kept. */
+static inline void pci_liveupdate_acs_init(struct pci_dev *dev)
+{
+	if (unlikely(dev->liveupdate_inherits))
+		pci_liveupdate_adopt_acs(dev);
+}
+
+/* Are the ACS controls of @dev kept? Then see to it that they are there. */
+static inline bool pci_liveupdate_keep_acs(struct pci_dev *dev)
+{
+	if (likely(!dev->liveupdate_keeps_acs))
+		return false;
+
+	pci_liveupdate_write_acs(dev);
+	return true;
+}
 #else
 static inline void pci_liveupdate_setup_device(struct pci_dev *dev)
 {
@@ -21,14 +62,46 @@ static inline void pci_liveupdate_cleanup_device(struct pci_dev *dev)
 {
 }
 
+static inline void pci_liveupdate_remove_device(struct pci_dev *dev)
+{
+}
+
 static inline int pci_liveupdate_may_unbind(struct pci_dev *dev)
 {
 	return 0;
 }
 
-static inline int pci_liveupdate_may_remove(struct pci_dev *dev)
+static inline bool pci_liveupdate_keep_buses(void)
 {
-	return 0;
+	return false;
+}
+
+static inline void pci_liveupdate_bus_numbers_lost(struct pci_dev *bridge)
+{
+}
+
+static inline bool pci_liveupdate_may_assign_bus(struct pci_dev *bridge, int number)
+{
+	return true;
+}
+
+static inline bool pci_liveupdate_keep_setup(struct pci_dev *dev)
+{
+	return false;
+}
+
+static inline bool pci_liveupdate_keep_bridge_master(struct pci_dev *dev)
+{
+	return false;
+}
+
+static inline void pci_liveupdate_acs_init(struct pci_dev *dev)
+{
+}
+
+static inline bool pci_liveupdate_keep_acs(struct pci_dev *dev)
+{
+	return false;
 }
 #endif
 

@@ -47,13 +47,17 @@ void pci_liveupdate_unregister_flb(struct liveupdate_file_handler *fh);
  * @dev: the device, bound to the caller
  *
  * To be called from &liveupdate_file_ops.preserve of a file that stands for @dev,
- * whose handler was given to pci_liveupdate_register_flb().
+ * whose handler was given to pci_liveupdate_register_flb(). The bridges above @dev
+ * are preserved with it.
  *
  * Context: May sleep. Takes the mutex of the outgoing data.
  * Return: 0, or a negative errno, in which case nothing has changed:
- *         -EBUSY when @dev is preserved already, -EINVAL when it is a virtual
- *         function, -ENOENT when no file is preserved that the PCI core's data is
- *         bound to, -EOPNOTSUPP when live update is off, -ENOSPC or -ENOMEM.
+ *         -EBUSY when @dev is preserved already, or the next kernel is on its way,
+ *         -EINVAL when @dev is of a kind that cannot be preserved, which is logged:
+ *         a virtual function, a bridge, one that needs a device-specific ACS quirk,
+ *         or one that is not alone in its IOMMU group for good;
+ *         -ENOENT when no file is preserved that the PCI core's data is bound to,
+ *         -EOPNOTSUPP when live update is off, -ENOSPC, -EOVERFLOW or -ENOMEM.
  */
 int pci_liveupdate_preserve(struct pci_dev *dev);
 
@@ -61,20 +65,22 @@ int pci_liveupdate_preserve(struct pci_dev *dev);
  * pci_liveupdate_unpreserve - undo pci_liveupdate_preserve()
  * @dev: the device
  *
- * To be called from &liveupdate_file_ops.unpreserve. Warns, and does nothing else,
- * when @dev is not preserved.
+ * To be called from &liveupdate_file_ops.unpreserve. Logs a warning when it fails.
  *
  * Context: May sleep. Takes the mutex of the outgoing data.
+ * Return: 0, or a negative errno, in which case nothing has changed: -ENOENT when
+ *         @dev is not preserved, -EBUSY when the next kernel is on its way.
  */
-void pci_liveupdate_unpreserve(struct pci_dev *dev);
+int pci_liveupdate_unpreserve(struct pci_dev *dev);
 
 /**
  * pci_liveupdate_finish - tell the PCI core that the driver has a device back
  * @dev: the device, incoming
  *
- * From now on @dev is a device like any other. To be called from
- * &liveupdate_file_ops.finish. Warns, and does nothing else, when @dev is not
- * incoming.
+ * From now on @dev is a device like any other, but for its ACS controls, which it
+ * keeps. So are the bridges above it, unless another device below them is incoming
+ * still. To be called from &liveupdate_file_ops.finish. Warns, and does nothing else,
+ * when @dev is not incoming.
  *
  * Context: May sleep.
  */
@@ -99,8 +105,8 @@ static inline const struct pci_dev_ser *pci_liveupdate_outgoing(struct pci_dev *
  *
  * Context: Any context. The record goes away some time after
  *          pci_liveupdate_finish().
- * Return: the record, or NULL when the previous kernel did not preserve @dev, or
- *         when it was finished.
+ * Return: the record, or NULL when the previous kernel did not preserve @dev, when
+ *         it was finished, or when @dev is a bridge.
  */
 static inline const struct pci_dev_ser *pci_liveupdate_incoming(struct pci_dev *dev)
 {
@@ -112,15 +118,12 @@ static inline const struct pci_dev_ser *pci_liveupdate_incoming(struct pci_dev *
  * @dev: the device
  *
  * An incoming device was preserved by the previous kernel and is not finished. It
- * may be doing DMA.
+ * may be doing DMA. A bridge is incoming while a device below it is.
  *
  * Context: Any context.
  * Return: true if @dev is incoming.
  */
-static inline bool pci_liveupdate_is_incoming(struct pci_dev *dev)
-{
-	return pci_liveupdate_incoming(dev);
-}
+bool pci_liveupdate_is_incoming(struct pci_dev *dev);
 
 #else /* CONFIG_PCI_LIVEUPDATE */
 
@@ -138,8 +141,9 @@ static inline int pci_liveupdate_preserve(struct pci_dev *dev)
 	return -EOPNOTSUPP;
 }
 
-static inline void pci_liveupdate_unpreserve(struct pci_dev *dev)
+static inline int pci_liveupdate_unpreserve(struct pci_dev *dev)
 {
+	return -ENOENT;
 }
 
 static inline void pci_liveupdate_finish(struct pci_dev *dev)

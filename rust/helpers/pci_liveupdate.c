@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
 #include <linux/device.h>
+#include <linux/iommu.h>
 #include <linux/pci_liveupdate.h>
+
+#ifdef CONFIG_PCI_LIVEUPDATE
+#include "../../drivers/pci/pci.h"
+#endif
 
 __rust_helper const struct pci_dev_ser *
 rust_helper_pci_liveupdate_outgoing(struct pci_dev *dev)
@@ -9,12 +14,12 @@ rust_helper_pci_liveupdate_outgoing(struct pci_dev *dev)
 	return pci_liveupdate_outgoing(dev);
 }
 
+#ifndef CONFIG_PCI_LIVEUPDATE
 __rust_helper bool rust_helper_pci_liveupdate_is_incoming(struct pci_dev *dev)
 {
 	return pci_liveupdate_is_incoming(dev);
 }
 
-#ifndef CONFIG_PCI_LIVEUPDATE
 __rust_helper int
 rust_helper_pci_liveupdate_register_flb(struct liveupdate_file_handler *fh)
 {
@@ -26,9 +31,9 @@ __rust_helper int rust_helper_pci_liveupdate_preserve(struct pci_dev *dev)
 	return pci_liveupdate_preserve(dev);
 }
 
-__rust_helper void rust_helper_pci_liveupdate_unpreserve(struct pci_dev *dev)
+__rust_helper int rust_helper_pci_liveupdate_unpreserve(struct pci_dev *dev)
 {
-	pci_liveupdate_unpreserve(dev);
+	return pci_liveupdate_unpreserve(dev);
 }
 
 __rust_helper void rust_helper_pci_liveupdate_finish(struct pci_dev *dev)
@@ -41,6 +46,33 @@ __rust_helper void rust_helper_pci_liveupdate_finish(struct pci_dev *dev)
 __rust_helper int rust_helper_pci_domain_nr(struct pci_bus *bus)
 {
 	return pci_domain_nr(bus);
+}
+
+__rust_helper struct pci_dev *rust_helper_pci_upstream_bridge(struct pci_dev *dev)
+{
+	return pci_upstream_bridge(dev);
+}
+
+__rust_helper struct iommu_group *rust_helper_iommu_group_get(struct device *dev)
+{
+	return iommu_group_get(dev);
+}
+
+__rust_helper void rust_helper_iommu_group_put(struct iommu_group *group)
+{
+	iommu_group_put(group);
+}
+
+__rust_helper int
+rust_helper_iommu_group_for_each_dev(struct iommu_group *group, void *data,
+				     int (*fn)(struct device *, void *))
+{
+	return iommu_group_for_each_dev(group, data, fn);
+}
+
+__rust_helper bool rust_helper_pci_dev_specific_acs(struct pci_dev *dev)
+{
+	return pci_dev_specific_acs(dev);
 }
 
 __rust_helper void rust_helper_device_lock(struct device *dev)

@@ -93,6 +93,14 @@ impl fmt::Display for Snapshot {
     }
 }
 
+fn yes(is: bool) -> &'static str {
+    if is {
+        "yes"
+    } else {
+        "no"
+    }
+}
+
 struct OutgoingFile;
 
 impl Writer for OutgoingFile {
@@ -131,7 +139,7 @@ impl Writer for IncomingFile {
         };
 
         for snapshot in &snapshots {
-            let finished = if snapshot.refcount == 0 { "yes" } else { "no" };
+            let finished = yes(snapshot.refcount == 0);
 
             f.write_fmt(fmt!("{snapshot} finished={finished}\n"))?;
         }
@@ -145,10 +153,13 @@ impl Writer for StatusFile {
     fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (mut outgoing, mut outgoing_address) = (0, Handle::NONE);
         let (mut unfinished, mut finished, mut incoming_address) = (0, 0, Handle::NONE);
-        let mut is_there = false;
+        let (mut is_there, mut is_frozen) = (false, false);
 
         if let Ok(data) = RECORDS.outgoing() {
-            outgoing = data.lock().len();
+            let slots = data.lock();
+
+            outgoing = slots.len();
+            is_frozen = slots.is_frozen();
             outgoing_address = data.handle();
         }
 
@@ -180,12 +191,9 @@ impl Writer for StatusFile {
         f.write_fmt(fmt!("incoming: {unfinished}\n"))?;
         f.write_fmt(fmt!("finished: {finished}\n"))?;
         f.write_fmt(fmt!("outgoing: {outgoing}\n"))?;
-        let keep_bridges = if incoming::is_unreadable() {
-            "yes"
-        } else {
-            "no"
-        };
-        f.write_fmt(fmt!("keep_bridges: {keep_bridges}\n"))?;
+        f.write_fmt(fmt!("frozen: {}\n", yes(is_frozen)))?;
+        f.write_fmt(fmt!("keep_buses: {}\n", yes(incoming::keep_buses())))?;
+        f.write_fmt(fmt!("keep_bridges: {}\n", yes(incoming::is_unreadable())))?;
         f.write_fmt(fmt!("incoming_address: {incoming_address}\n"))?;
         f.write_fmt(fmt!("outgoing_address: {outgoing_address}\n"))
     }

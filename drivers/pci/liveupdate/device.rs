@@ -3,7 +3,7 @@
 //! A PCI device, and its records for the next kernel and by the previous one.
 
 use crate::{
-    deferred,
+    incoming,
     record::{
         Address,
         Record, //
@@ -18,14 +18,7 @@ use core::ptr::{
 use kernel::{
     bindings,
     device,
-    error::{
-        from_result,
-        to_result, //
-    },
-    ffi::{
-        c_int,
-        c_void, //
-    },
+    ffi::c_int,
     kho::Entry,
     liveupdate::IncomingRef,
     pci,
@@ -49,7 +42,8 @@ use kernel::{
 ///   for the device, which is then one of [`Slots::devices`](crate::outgoing::Slots::devices). It
 ///   is written with the outgoing records locked.
 /// - `liveupdate_incoming` of the device is null, or a record of the incoming data, to which the
-///   device then owns a detached reference.
+///   device then owns a detached reference. It is null in bridges, which are not what keeps the
+///   incoming data.
 #[derive(Clone, Copy)]
 pub(crate) struct Device<'a>(&'a pci::Device);
 
@@ -67,7 +61,7 @@ impl<'a> Device<'a> {
         Self(dev)
     }
 
-    fn as_raw(self) -> *mut bindings::pci_dev {
+    pub(crate) fn as_raw(self) -> *mut bindings::pci_dev {
         // `pci::Device` is a transparent wrapper of what C may change.
         core::ptr::from_ref(self.0).cast_mut().cast()
     }
@@ -93,9 +87,39 @@ impl<'a> Device<'a> {
         }
     }
 
-    fn is_virtual_function(self) -> bool {
+    pub(crate) fn is_virtual_function(self) -> bool {
         // SAFETY: By the type invariant the device is valid; the field is set when it is created.
         unsafe { (*self.as_raw()).is_virtfn() != 0 }
+    }
+
+    /// Whether this is a bridge to another PCI bus.
+    pub(crate) fn is_bridge(self) -> bool {
+        // SAFETY: By the type invariant the device is valid. The field is set before the device
+        // is set up.
+        let header = unsafe { (*self.as_raw()).hdr_type };
+
+        u32::from(header) == bindings::PCI_HEADER_TYPE_BRIDGE
+    }
+
+    /// The bridges above the device, from the closest one up to the root.
+    pub(crate) fn upstream_bridges(self) -> impl Iterator<Item = Device<'a>> {
+        self.path().skip(1)
+    }
+
+    /// The device itself, and the bridges above it.
+    ///
+    /// Also of a device that was removed: the way up is that on which it was.
+    pub(crate) fn path(self) -> impl Iterator<Item = Device<'a>> {
+        fn above(device: Device<'_>) -> Option<Device<'_>> {
+            // SAFETY: By the type invariant the device is valid. It has a reference to its bus,
+            // and that one has one to its bridge, so the result lives as long as the device.
+            let bridge = unsafe { bindings::pci_upstream_bridge(device.as_raw()) };
+
+            // SAFETY: As above.
+            (!bridge.is_null()).then(|| unsafe { Device::from_raw(bridge) })
+        }
+
+        core::iter::successors(Some(self), |device| above(*device))
     }
 
     fn outgoing(&self) -> &Atomic<*mut bindings::pci_dev_ser> {
@@ -109,82 +133,113 @@ impl<'a> Device<'a> {
         unsafe { Atomic::from_ptr(&raw mut (*self.as_raw()).liveupdate_incoming) }
     }
 
+    /// Set in a bridge that has a record of the previous kernel which isn't finished, if there is
+    /// incoming data at all.
+    fn incoming_bridge(&self) -> &Atomic<bool> {
+        // SAFETY: As above; this field is not accessed by C.
+        unsafe { Atomic::from_ptr(&raw mut (*self.as_raw()).liveupdate_incoming_bridge) }
+    }
+
     pub(crate) fn is_outgoing(self) -> bool {
         !self.outgoing().load(Relaxed).is_null()
     }
 
-    /// Records the device for the next kernel.
+    /// The device's record for the next kernel.
+    ///
+    /// # Safety
+    ///
+    /// The outgoing records must be locked. The result must not be used when they are not any
+    /// more.
+    pub(crate) unsafe fn outgoing_record(self) -> Option<Entry<Record>> {
+        let record = NonNull::new(self.outgoing().load(Relaxed))?;
+
+        // SAFETY: By the type invariant this is a slot of the outgoing records, which don't go
+        // away while they are locked.
+        Some(unsafe { Entry::from_raw(record.cast()) })
+    }
+
+    /// Gives the device another record for the next kernel, or none.
+    ///
+    /// # Safety
+    ///
+    /// - The outgoing records must be locked, or be on their way out.
+    /// - The record must be one of them, in use for the device, which must be one of
+    ///   [`Slots::devices`](crate::outgoing::Slots::devices).
+    pub(crate) unsafe fn set_outgoing_record(self, record: Option<Entry<Record>>) {
+        let record = record.map_or(null_mut(), |record| record.into_raw().cast().as_ptr());
+
+        // Who finds the pointer finds the record filled in.
+        //
+        // INVARIANT: By the safety requirements.
+        self.outgoing().store(record, Release);
+    }
+
+    /// Records the device for the next kernel, and the bridges above it.
     pub(crate) fn preserve(self) -> Result {
-        if self.is_virtual_function() {
-            dev_warn!(
-                self.as_dev(),
-                "liveupdate: a virtual function cannot be preserved\n"
-            );
-            return Err(EINVAL);
-        }
+        self.check_preservable()?;
 
         let outgoing = RECORDS.outgoing()?;
         let mut slots = outgoing.lock();
 
-        // `EBUSY` when there is one at this address.
-        slots.as_mut().attach(self)?;
-        let record = match slots.as_mut().insert(self.address(), 1) {
-            Ok(record) => core::ptr::from_ref(record).cast_mut(),
-            Err(error) => {
-                slots.as_mut().detach(self);
-                return Err(error);
-            }
-        };
+        if slots.is_frozen() {
+            dev_warn!(
+                self.as_dev(),
+                "liveupdate: cannot be preserved: the next kernel is on its way\n"
+            );
+            return Err(EBUSY);
+        }
 
-        // Who finds the pointer finds the record filled in.
-        //
-        // INVARIANT: The slot was just put in use for the device, which was attached.
-        self.outgoing().store(record.cast(), Release);
-        dev_info!(self.as_dev(), "liveupdate: preserved for the next kernel\n");
+        slots.as_mut().preserve(self)?;
+        for device in self.path() {
+            // SAFETY: The records are locked.
+            if unsafe { device.outgoing_record() }.is_some_and(|record| record.refcount() == 1) {
+                dev_info!(
+                    device.as_dev(),
+                    "liveupdate: preserved for the next kernel\n"
+                );
+            }
+        }
         Ok(())
     }
 
     /// Takes back [`Device::preserve`].
-    pub(crate) fn unpreserve(self) {
-        if self.try_unpreserve().is_err() {
-            dev_warn!(
-                self.as_dev(),
-                "liveupdate: cannot unpreserve: not preserved\n"
-            );
-        }
+    pub(crate) fn unpreserve(self) -> Result {
+        self.try_unpreserve().map_err(|error| match error {
+            EBUSY => {
+                dev_warn!(
+                    self.as_dev(),
+                    "liveupdate: cannot unpreserve: the next kernel is on its way\n"
+                );
+                EBUSY
+            }
+            _ => {
+                dev_warn!(
+                    self.as_dev(),
+                    "liveupdate: cannot unpreserve: not preserved\n"
+                );
+                ENOENT
+            }
+        })
     }
 
     fn try_unpreserve(self) -> Result {
         let outgoing = RECORDS.outgoing()?;
         let mut slots = outgoing.lock();
-        // SAFETY: The records are locked, and don't go away meanwhile.
-        let record = unsafe { self.forget_outgoing() }.ok_or(ENOENT)?;
 
-        // SAFETY: The slot was in use for the device until now, and isn't any more. The outgoing
-        // records are those that it is of, as the device was attached to them, and they detach all
-        // devices when they go away.
-        unsafe { slots.as_mut().remove(record) };
-        slots.as_mut().detach(self);
-        dev_info!(
-            self.as_dev(),
-            "liveupdate: no longer preserved for the next kernel\n"
-        );
-        Ok(())
-    }
+        // A bridge is not preserved by itself.
+        if self.is_bridge() {
+            return Err(ENOENT);
+        }
+        if slots.is_frozen() {
+            return Err(EBUSY);
+        }
 
-    /// Takes its outgoing record from the device.
-    ///
-    /// # Safety
-    ///
-    /// The outgoing records must be locked, or be on their way out. The result must not be used
-    /// when they are gone.
-    pub(crate) unsafe fn forget_outgoing(self) -> Option<Entry<Record>> {
-        // INVARIANT: Null is fine.
-        let record = NonNull::new(self.outgoing().xchg(null_mut(), Relaxed))?;
-
-        // SAFETY: By the type invariant this is a slot of the outgoing records. The caller sees to
-        // it that they are there.
-        Some(unsafe { Entry::from_raw(record.cast()) })
+        slots.as_mut().unpreserve(self, |device| {
+            dev_info!(
+                device.as_dev(),
+                "liveupdate: no longer preserved for the next kernel\n"
+            );
+        })
     }
 
     /// Makes the device incoming if `incoming` has a record of it that isn't finished.
@@ -196,14 +251,41 @@ impl<'a> Device<'a> {
             return;
         };
 
-        // INVARIANT: The reference is the device's from now on.
-        self.incoming()
-            .store(core::ptr::from_ref(record).cast_mut().cast(), Relaxed);
-        incoming.detach();
+        // A virtual function is never preserved, whatever the records say.
+        if self.is_virtual_function() {
+            return;
+        }
+
+        self.inherit();
+        if self.is_bridge() {
+            self.incoming_bridge().store(true, Relaxed);
+        } else {
+            // INVARIANT: The reference is the device's from now on.
+            self.incoming()
+                .store(core::ptr::from_ref(record).cast_mut().cast(), Relaxed);
+            incoming.detach();
+        }
         dev_info!(
             self.as_dev(),
             "liveupdate: preserved by the previous kernel\n"
         );
+    }
+
+    /// Notes that what the previous kernel set up in the device stays.
+    pub(crate) fn inherit(self) {
+        // SAFETY: By the type invariant the device is valid. It is being set up, by one thread, and
+        // the field doesn't change after that.
+        unsafe { (*self.as_raw()).liveupdate_inherits = true };
+    }
+
+    /// Whether the previous kernel preserved the device, and it is not finished.
+    pub(crate) fn is_incoming(self) -> bool {
+        !self.incoming().load(Relaxed).is_null() || self.is_incoming_bridge()
+    }
+
+    /// Whether it is a bridge, with incoming devices below.
+    pub(crate) fn is_incoming_bridge(self) -> bool {
+        self.incoming_bridge().load(Relaxed) && incoming::is_there()
     }
 
     /// Takes its incoming record from the device.
@@ -213,7 +295,10 @@ impl<'a> Device<'a> {
     }
 
     /// The driver has the device back: it is an ordinary one from now on.
+    ///
+    /// So are the bridges above it, unless there are other incoming devices below them.
     pub(crate) fn finish(self) {
+        // A bridge has no record of its own to forget.
         let Some(held) = self.forget_incoming() else {
             dev_warn!(self.as_dev(), "liveupdate: cannot finish: not incoming\n");
             return;
@@ -222,21 +307,50 @@ impl<'a> Device<'a> {
         // The device may be removed and found again while the incoming data is still there.
         held.record().set_refcount(0);
         dev_info!(self.as_dev(), "liveupdate: finished\n");
+
+        let Ok(incoming) = RECORDS.incoming() else {
+            return;
+        };
+        let Ok(records) = incoming.object() else {
+            return;
+        };
+        for bridge in self.upstream_bridges() {
+            let record = records.find(bridge.address());
+
+            if record.and_then(Record::count_down) == Some(0) {
+                bridge.incoming_bridge().store(false, Relaxed);
+                dev_info!(bridge.as_dev(), "liveupdate: finished\n");
+            }
+        }
     }
 
     /// The device goes away. Its incoming record stays, so that it is incoming when it comes
     /// again.
-    ///
-    /// An outgoing device doesn't go away, as the outgoing records have a reference to it.
-    ///
-    /// Context: Any context: the last reference to a device may be dropped anywhere.
     pub(crate) fn cleanup(self) {
-        if let Some(held) = self.forget_incoming() {
-            held.put_soon();
-        }
+        drop(self.forget_incoming());
+        self.incoming_bridge().store(false, Relaxed);
     }
 
-    /// Whether userspace may unbind the device from its driver.
+    /// The device is removed. Says what becomes of its records.
+    ///
+    /// An outgoing device stays in memory, as the outgoing records have a reference to it.
+    pub(crate) fn remove(self) {
+        if self.is_outgoing() {
+            dev_warn!(
+                self.as_dev(),
+                "liveupdate: removed while preserved for the next kernel\n"
+            );
+        }
+        if self.is_incoming() {
+            dev_warn!(
+                self.as_dev(),
+                "liveupdate: removed before it was finished\n"
+            );
+        }
+        self.cleanup();
+    }
+
+    /// Whether userspace may unbind the device from its driver, or remove it.
     pub(crate) fn may_unbind(self) -> Result {
         if self.is_outgoing() {
             dev_warn!(
@@ -246,38 +360,6 @@ impl<'a> Device<'a> {
             return Err(EBUSY);
         }
         Ok(())
-    }
-
-    /// Whether userspace may remove the device, and with it all that is below it.
-    pub(crate) fn may_remove(self) -> Result {
-        /// # Safety
-        ///
-        /// `dev` must be a valid device, and `result` a valid errno.
-        unsafe extern "C" fn refuse(dev: *mut bindings::pci_dev, result: *mut c_void) -> c_int {
-            // SAFETY: By the safety requirements.
-            let may = unsafe { Device::from_raw(dev) }.may_unbind();
-
-            from_result(|| {
-                // SAFETY: By the safety requirements.
-                may.inspect_err(|error| unsafe { *result.cast() = error.to_errno() })?;
-                Ok(0)
-            })
-        }
-
-        self.may_unbind()?;
-
-        // SAFETY: By the type invariant the device is valid. The caller holds a reference to it,
-        // and with it to the bus below it, if any.
-        let bus = unsafe { (*self.as_raw()).subordinate };
-        let mut result = 0;
-
-        if !bus.is_null() {
-            // SAFETY: The bus is valid. It is locked while `refuse()` is called with its devices.
-            unsafe {
-                bindings::pci_walk_bus(bus, Some(refuse), (&raw mut result).cast());
-            }
-        }
-        to_result(result)
     }
 
     /// A reference of its own to the device.
@@ -299,13 +381,6 @@ impl Held {
     fn record(&self) -> &Record {
         // SAFETY: By the type invariant.
         unsafe { self.0.as_ref() }
-    }
-
-    /// Gives back the reference where that can't be done at once.
-    fn put_soon(self) {
-        core::mem::forget(self);
-        // SAFETY: By the type invariant there was a reference, and nobody else gives it back.
-        unsafe { deferred::put_incoming() };
     }
 }
 

@@ -8,6 +8,7 @@
 
 use crate::{
     device::Device,
+    incoming,
     RECORDS, //
 };
 use kernel::{
@@ -59,9 +60,12 @@ unsafe extern "C" fn pci_liveupdate_preserve(dev: *mut bindings::pci_dev) -> c_i
 ///
 /// `dev` must point to a valid device.
 #[export]
-unsafe extern "C" fn pci_liveupdate_unpreserve(dev: *mut bindings::pci_dev) {
-    // SAFETY: By the safety requirements.
-    unsafe { Device::from_raw(dev) }.unpreserve();
+unsafe extern "C" fn pci_liveupdate_unpreserve(dev: *mut bindings::pci_dev) -> c_int {
+    from_result(|| {
+        // SAFETY: By the safety requirements.
+        unsafe { Device::from_raw(dev) }.unpreserve()?;
+        Ok(0)
+    })
 }
 
 /// # Safety
@@ -71,6 +75,15 @@ unsafe extern "C" fn pci_liveupdate_unpreserve(dev: *mut bindings::pci_dev) {
 unsafe extern "C" fn pci_liveupdate_finish(dev: *mut bindings::pci_dev) {
     // SAFETY: By the safety requirements.
     unsafe { Device::from_raw(dev) }.finish();
+}
+
+/// # Safety
+///
+/// `dev` must point to a valid device.
+#[export]
+unsafe extern "C" fn pci_liveupdate_is_incoming(dev: *mut bindings::pci_dev) -> bool {
+    // SAFETY: By the safety requirements.
+    unsafe { Device::from_raw(dev) }.is_incoming()
 }
 
 /// Finds out whether a device that is being set up is incoming.
@@ -89,44 +102,40 @@ unsafe extern "C" fn pci_liveupdate_setup_device(dev: *mut bindings::pci_dev) {
     unsafe { Device::from_raw(dev) }.setup();
 }
 
-/// Undoes [`pci_liveupdate_setup_device`] when the device goes away, or when setting it up fails.
+/// Undoes [`pci_liveupdate_setup_device`] when setting up the device fails after it.
 ///
-/// Context: Any context.
+/// Context: May sleep.
 ///
 /// # Safety
 ///
-/// `dev` must point to a valid device, which nobody else uses any more.
+/// `dev` must point to a valid device, which nobody else uses.
 #[export]
 unsafe extern "C" fn pci_liveupdate_cleanup_device(dev: *mut bindings::pci_dev) {
     // SAFETY: By the safety requirements.
     unsafe { Device::from_raw(dev) }.cleanup();
 }
 
-/// Asks whether userspace may remove a device, and with it all that is below it.
+/// Undoes [`pci_liveupdate_setup_device`] when the device is removed, which is logged if any kernel
+/// counts on it.
 ///
 /// Context: May sleep.
-///
-/// Returns 0, or -EBUSY when any of them is preserved for the next kernel.
 ///
 /// # Safety
 ///
-/// `dev` must point to a valid device.
+/// `dev` must point to a valid device, which is not bound to a driver any more.
 #[export]
-unsafe extern "C" fn pci_liveupdate_may_remove(dev: *mut bindings::pci_dev) -> c_int {
-    from_result(|| {
-        // SAFETY: By the safety requirements.
-        unsafe { Device::from_raw(dev) }.may_remove()?;
-        Ok(0)
-    })
+unsafe extern "C" fn pci_liveupdate_remove_device(dev: *mut bindings::pci_dev) {
+    // SAFETY: By the safety requirements.
+    unsafe { Device::from_raw(dev) }.remove();
 }
 
-/// Asks whether userspace may unbind a device from its driver.
+/// Asks whether userspace may unbind a device from its driver, or remove it.
 ///
-/// A driver may preserve the device between this and the unbinding, and must cope with it.
+/// A driver may preserve the device between this and what is asked for, and must cope with it.
 ///
 /// Context: May sleep.
 ///
-/// Returns 0, or -EBUSY when it is preserved for the next kernel.
+/// Returns 0, or -EBUSY when it is preserved for the next kernel, be it as a bridge.
 ///
 /// # Safety
 ///
@@ -138,4 +147,86 @@ unsafe extern "C" fn pci_liveupdate_may_unbind(dev: *mut bindings::pci_dev) -> c
         unsafe { Device::from_raw(dev) }.may_unbind()?;
         Ok(0)
     })
+}
+
+/// Asks whether the bus numbers that are found in bridges are to stay, for as long as this kernel
+/// runs.
+///
+/// Context: Any context. The answer is final once the first device was set up.
+#[export]
+extern "C" fn pci_liveupdate_keep_buses() -> bool {
+    incoming::keep_buses()
+}
+
+/// Takes note that a bridge has no valid bus numbers, when bus numbers are to stay.
+///
+/// Context: May sleep. `pci_rescan_remove_lock` is held.
+///
+/// # Safety
+///
+/// `bridge` must point to a valid bridge.
+#[export]
+unsafe extern "C" fn pci_liveupdate_bus_numbers_lost(bridge: *mut bindings::pci_dev) {
+    // SAFETY: By the safety requirements.
+    unsafe { Device::from_raw(bridge) }.bus_numbers_lost();
+}
+
+/// Asks whether a bridge may get new bus numbers, from `number` on, when bus numbers are to stay.
+///
+/// Context: May sleep. `pci_rescan_remove_lock` is held.
+///
+/// # Safety
+///
+/// `bridge` must point to a valid bridge.
+#[export]
+unsafe extern "C" fn pci_liveupdate_may_assign_bus(
+    bridge: *mut bindings::pci_dev,
+    number: c_int,
+) -> bool {
+    // SAFETY: By the safety requirements.
+    unsafe { Device::from_raw(bridge) }.may_assign_bus(number)
+}
+
+/// Asks whether what the previous kernel set up in a device must be left alone.
+///
+/// So it is as long as the device is incoming, and for ever in bridges if it isn't known which are.
+///
+/// Context: Any context.
+///
+/// # Safety
+///
+/// `dev` must point to a valid device.
+#[export]
+unsafe extern "C" fn pci_liveupdate_is_kept(dev: *mut bindings::pci_dev) -> bool {
+    // SAFETY: By the safety requirements.
+    let device = unsafe { Device::from_raw(dev) };
+
+    device.is_incoming() || (incoming::is_unreadable() && device.is_bridge())
+}
+
+/// Adopts the ACS controls of a device that is being set up.
+///
+/// Context: May sleep.
+///
+/// # Safety
+///
+/// `dev` must point to a valid device, whose ACS capability was looked up, and which nobody else
+/// uses yet.
+#[export]
+unsafe extern "C" fn pci_liveupdate_adopt_acs(dev: *mut bindings::pci_dev) {
+    // SAFETY: By the safety requirements.
+    unsafe { Device::from_raw(dev).adopt_acs() };
+}
+
+/// Writes the ACS controls that a device keeps back to it, if they are not there any more.
+///
+/// Context: Any context.
+///
+/// # Safety
+///
+/// `dev` must point to a valid device, with `liveupdate_keeps_acs` set.
+#[export]
+unsafe extern "C" fn pci_liveupdate_write_acs(dev: *mut bindings::pci_dev) {
+    // SAFETY: By the safety requirements.
+    unsafe { Device::from_raw(dev).write_acs() };
 }

@@ -12,3 +12,4 @@ EXPORT_SYMBOL_GPL(pci_liveupdate_unregister_flb);
 EXPORT_SYMBOL_GPL(pci_liveupdate_preserve);
 EXPORT_SYMBOL_GPL(pci_liveupdate_unpreserve);
 EXPORT_SYMBOL_GPL(pci_liveupdate_finish);
+EXPORT_SYMBOL_GPL(pci_liveupdate_is_incoming);

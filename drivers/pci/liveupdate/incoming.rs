@@ -3,7 +3,6 @@
 //! What this kernel was handed: the records of the devices that the previous one preserved.
 
 use crate::{
-    deferred,
     device::Device,
     record::{
         Address,
@@ -122,6 +121,23 @@ static NOTHING: Atomic<bool> = Atomic::new(false);
 /// Then each bridge is to be treated as if it was preserved.
 static UNREADABLE: Atomic<bool> = Atomic::new(false);
 
+/// Whether there is incoming data, of which bridges can be incoming.
+static THERE: Atomic<bool> = Atomic::new(false);
+
+/// Whether devices were handed over, or may have been. Never changes back.
+static KEEP_BUSES: Atomic<bool> = Atomic::new(false);
+
+/// Whether there is incoming data.
+pub(crate) fn is_there() -> bool {
+    THERE.load(Relaxed)
+}
+
+/// Whether bus numbers are to stay as they are found.
+#[inline]
+pub(crate) fn keep_buses() -> bool {
+    KEEP_BUSES.load(Relaxed)
+}
+
 /// Whether any device may be doing DMA, for all that is known.
 pub(crate) fn is_unreadable() -> bool {
     UNREADABLE.load(Relaxed)
@@ -131,6 +147,7 @@ pub(crate) fn is_unreadable() -> bool {
 /// nobody knows which.
 fn unreadable(why: Unreadable) {
     UNREADABLE.store(true, Relaxed);
+    KEEP_BUSES.store(true, Relaxed);
     if OUTCOME.populate(Outcome::Unreadable(why)) {
         pr_err!("the hand-over cannot be read: {why}\n");
         warn_on!(true);
@@ -148,6 +165,13 @@ impl Device<'_> {
 
     #[cold]
     fn setup_slow(self) {
+        self.look_up();
+        if is_unreadable() && self.is_bridge() {
+            self.inherit();
+        }
+    }
+
+    fn look_up(self) {
         let outcome = match RECORDS.incoming() {
             Ok(incoming) => {
                 if incoming.object().is_err() {
@@ -162,8 +186,9 @@ impl Device<'_> {
             Err(error) => return unreadable(Unreadable::Refused(error)),
         };
 
-        // None of these ever changes: there is no live update, or no data, or no more data.
-        NOTHING.store(true, Relaxed);
+        // None of these ever changes: there is no live update, or no data, or no more data. But
+        // what could not be read keeps mattering to bridges.
+        NOTHING.store(!is_unreadable(), Relaxed);
         if OUTCOME.populate(outcome) && outcome == Outcome::Foreign {
             pr_info!("the previous kernel handed over no PCI devices\n");
         }
@@ -221,20 +246,23 @@ pub(crate) struct Incoming {
     hand_over: Option<HandOver>,
     /// All of it was read. If not, the memory is not given back.
     is_complete: bool,
+    /// It is what the kernel was handed, and no test.
+    is_published: bool,
 }
 
 impl Incoming {
     /// Reads what was handed over, and notes what came of it.
     pub(crate) fn retrieve(handle: Handle) -> impl PinInit<Self, Error> {
         pin_init::pin_init_scope(move || {
-            deferred::prepare().inspect_err(|_| unreadable(Unreadable::NoMemory))?;
-
             Ok(Self::read(handle, |why| {
                 unreadable(why);
                 Error::from(why)
             })
-            .pin_chain(|_| {
+            .pin_chain(|this| {
                 OUTCOME.populate(Outcome::Read);
+                THERE.store(true, Relaxed);
+                KEEP_BUSES.store(this.iter().next().is_some(), Relaxed);
+                *this.project().is_published = true;
                 Ok(())
             }))
         })
@@ -254,6 +282,7 @@ impl Incoming {
                 index <- PlainXArray::new(),
                 hand_over: Some(hand_over),
                 is_complete: false,
+                is_published: false,
             }? E)
             .pin_chain(move |this| {
                 let mut this = this.project();
@@ -298,6 +327,9 @@ impl PinnedDrop for Incoming {
     fn drop(self: Pin<&mut Self>) {
         let this = self.project();
 
+        if *this.is_published {
+            THERE.store(false, Relaxed);
+        }
         if let Some(hand_over) = this.hand_over.take() {
             if !*this.is_complete {
                 hand_over.leak();

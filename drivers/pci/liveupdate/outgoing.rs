@@ -78,6 +78,8 @@ pub(crate) struct Slots {
     #[pin]
     blocks: BlockSet<Record>,
     free: KVVec<Entry<Record>>,
+    /// The next kernel is on its way: nothing changes any more, unless that is called off.
+    is_frozen: bool,
     /// The devices that have a record, by the keys of their addresses.
     #[pin]
     pub(crate) devices: PlainXArray<ARef<pci::Device>>,
@@ -89,6 +91,7 @@ impl Slots {
             header,
             blocks <- BlockSet::new(),
             free: KVVec::new(),
+            is_frozen: false,
             devices <- PlainXArray::new(),
         })
     }
@@ -153,21 +156,111 @@ impl Slots {
         let _ = this.free.push_within_capacity(slot);
     }
 
-    /// Takes a reference to a device that is about to have a record.
+    /// Gives a device, and all bridges above it, a record each, or counts it in that of a bridge
+    /// that has one.
     ///
     /// # Errors
     ///
-    /// `EBUSY` when there is a device at its address already, `ENOMEM`.
-    pub(crate) fn attach(self: Pin<&mut Self>, device: Device<'_>) -> Result {
-        let devices = self.project().devices;
+    /// `EBUSY` when there is a record for its address already, `EOVERFLOW` when a bridge has too
+    /// many devices below it, `ENOSPC`, `ENOMEM`. Then nothing has changed.
+    pub(crate) fn preserve(mut self: Pin<&mut Self>, device: Device<'_>) -> Result {
+        self.as_mut().add(device)?;
 
-        devices.insert(device.address().key(), device.get(), GFP_KERNEL)?;
+        for (counted, bridge) in device.upstream_bridges().enumerate() {
+            if let Err(error) = self.as_mut().count(bridge) {
+                for bridge in device.upstream_bridges().take(counted) {
+                    self.as_mut().uncount(bridge);
+                }
+                self.uncount(device);
+                return Err(error);
+            }
+        }
         Ok(())
     }
 
-    /// Gives back the reference to a device that has no record any more.
-    pub(crate) fn detach(self: Pin<&mut Self>, device: Device<'_>) {
+    /// Takes back [`Slots::preserve`]. Calls `gone` for each device that has no record any more.
+    ///
+    /// # Errors
+    ///
+    /// `ENOENT` when the device has no record. Then nothing has changed.
+    pub(crate) fn unpreserve(
+        mut self: Pin<&mut Self>,
+        device: Device<'_>,
+        gone: impl Fn(Device<'_>),
+    ) -> Result {
+        if !device.is_outgoing() {
+            return Err(ENOENT);
+        }
+
+        for device in device.path() {
+            self.as_mut().uncount(device);
+            if !device.is_outgoing() {
+                gone(device);
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts one more device at or below a bridge.
+    fn count(self: Pin<&mut Self>, bridge: Device<'_>) -> Result {
+        // SAFETY: The records are borrowed mutably, so they are locked.
+        match unsafe { bridge.outgoing_record() } {
+            Some(record) => record.count_up(),
+            None => self.add(bridge),
+        }
+    }
+
+    /// Counts one device less at or below a device or bridge that has a record.
+    fn uncount(mut self: Pin<&mut Self>, device: Device<'_>) {
+        // SAFETY: The records are borrowed mutably, so they are locked.
+        let Some(record) = (unsafe { device.outgoing_record() }) else {
+            return;
+        };
+
+        if record.refcount() > 1 {
+            record.count_down();
+            return;
+        }
+
+        // SAFETY: The records are locked.
+        unsafe { device.set_outgoing_record(None) };
+        // SAFETY: The slot was in use for the device until now, and isn't any more. It is one of
+        // these, as there is only one object of this type that devices refer to.
+        unsafe { self.as_mut().remove(record) };
         self.project().devices.remove(device.address().key());
+    }
+
+    /// Gives a device that has none a record, and takes a reference to the device.
+    fn add(mut self: Pin<&mut Self>, device: Device<'_>) -> Result {
+        let address = device.address();
+        let devices = self.as_mut().project().devices;
+
+        devices.insert(address.key(), device.get(), GFP_KERNEL)?;
+        match self.as_mut().insert(address, 1) {
+            Ok(record) => {
+                // SAFETY: The slot is in use for the device, which takes it out of itself before
+                // the slot is given back, and before the slots go away.
+                let record = unsafe { Entry::new(record) };
+
+                // SAFETY: The records are locked, and the slot was just put in use for the device,
+                // which is one of `devices`.
+                unsafe { device.set_outgoing_record(Some(record)) };
+                Ok(())
+            }
+            Err(error) => {
+                self.project().devices.remove(address.key());
+                Err(error)
+            }
+        }
+    }
+
+    /// Whether nothing may change, as the next kernel is on its way.
+    pub(crate) fn is_frozen(&self) -> bool {
+        self.is_frozen
+    }
+
+    pub(crate) fn freeze(self: Pin<&mut Self>, is_frozen: bool) {
+        *self.project().is_frozen = is_frozen;
     }
 
     /// How many devices have a record.
@@ -193,12 +286,14 @@ impl PinnedDrop for Slots {
         for (_, device) in self.devices.iter() {
             let device = Device::new(device);
 
-            // SAFETY: The records are on their way out, and the result is not used.
-            unsafe { device.forget_outgoing() };
-            dev_warn!(
-                device.as_dev(),
-                "liveupdate: its driver did not unpreserve it\n"
-            );
+            // SAFETY: The records are on their way out, so nobody else can be using them.
+            unsafe { device.set_outgoing_record(None) };
+            if !device.is_bridge() {
+                dev_warn!(
+                    device.as_dev(),
+                    "liveupdate: its driver did not unpreserve it\n"
+                );
+            }
         }
     }
 }

@@ -11,7 +11,9 @@
 //! - [`device`]: a `struct pci_dev` and its two records.
 //! - [`outgoing`]: what this kernel hands over.
 //! - [`incoming`]: what this kernel was handed.
-//! - [`deferred`]: giving back references from where one cannot sleep.
+//! - [`isolation`]: what a device must be like to be preserved.
+//! - [`buses`]: bus numbers that stay.
+//! - [`acs`]: Access Control Services that stay.
 //! - [`record`]: the format in which it is handed over.
 //! - [`debugfs`]: all of this, for people to see.
 //!
@@ -23,12 +25,11 @@
 //!    LUO's locks of the session and the file, and `luo_register_rwlock`, when a driver's file
 //!    handler is called, the lock of the device when a driver is bound.
 //! 2. LUO's mutex of the outgoing data, or of the incoming data. LUO holds it in all callbacks of
-//!    [`Records`], and takes it whenever a reference to the data is got or put. In these callbacks
-//!    no lock of ours is taken.
-//! 3. The mutex of the outgoing records, in [`outgoing::Outgoing`]. It is only taken by who has a
-//!    reference to the outgoing data, after that was got, and dropped before the reference is put:
-//!    so it is never held together with one of LUO's. The lock of a device must not be taken with
-//!    it held, as a driver may preserve its device when it is bound.
+//!    [`Records`], and takes it whenever a reference to the data is got or put.
+//! 3. The mutex of the outgoing records, in [`outgoing::Outgoing`]. It is taken by who has a
+//!    reference to the outgoing data, after that was got, and dropped before the reference is put,
+//!    and by [`Records::freeze`] and [`Records::unfreeze`], inside of LUO's. The lock of a device
+//!    must not be taken with it held, as a driver may preserve its device when it is bound.
 //! 4. What the kernel locks to allocate memory, in KHO and elsewhere.
 //!
 //! There is no lock of ours for the incoming data. It is made by one thread, before anybody else
@@ -47,11 +48,13 @@ use kernel::{
     prelude::*, //
 };
 
+mod acs;
+mod buses;
 mod debugfs;
-mod deferred;
 mod device;
 mod entry;
 mod incoming;
+mod isolation;
 mod outgoing;
 mod record;
 #[cfg(CONFIG_PCI_LIVEUPDATE_KUNIT_TEST)]
@@ -78,6 +81,14 @@ impl FileLifecycleBound for Records {
 
     fn handle(outgoing: &Outgoing) -> Handle {
         outgoing.handle()
+    }
+
+    fn freeze(outgoing: &Outgoing) {
+        outgoing.lock().as_mut().freeze(true);
+    }
+
+    fn unfreeze(outgoing: &Outgoing) {
+        outgoing.lock().as_mut().freeze(false);
     }
 
     fn retrieve(handle: Handle) -> impl PinInit<Incoming, Error> {

@@ -108,6 +108,32 @@ impl Record {
         self.refcount.store(refcount as i16, Relaxed);
     }
 
+    /// Counts one more device at or below a bridge.
+    ///
+    /// For outgoing records, with the lock held.
+    pub(crate) fn count_up(&self) -> Result {
+        let refcount = self.refcount().checked_add(1).ok_or(EOVERFLOW)?;
+
+        self.set_refcount(refcount);
+        Ok(())
+    }
+
+    /// Counts one device less at or below a bridge, unless there is none left.
+    ///
+    /// Returns how many there are left, or `None` if there was none.
+    pub(crate) fn count_down(&self) -> Option<u16> {
+        let mut old = self.refcount.load(Relaxed);
+
+        loop {
+            let new = (old as u16).checked_sub(1)?;
+
+            match self.refcount.cmpxchg(old, new as i16, Relaxed) {
+                Ok(_) => return Some(new),
+                Err(changed) => old = changed,
+            }
+        }
+    }
+
     /// Makes a free slot the record of a device.
     pub(crate) fn fill(&self, address: Address, refcount: u16) {
         self.domain.store(address.domain, Relaxed);

@@ -8,7 +8,8 @@ use crate::{
     error::{
         from_err_ptr,
         from_result,
-        to_result, //
+        to_result,
+        VTABLE_DEFAULT_ERROR, //
     },
     kho::Handle,
     module::this_module,
@@ -33,12 +34,9 @@ use core::{
 /// all files are finished and all references are given back. Both can be there at once.
 ///
 /// What ends is dropped: the outgoing object when its last file is unpreserved, the incoming one
-/// when its last file is finished. LUO holds a mutex meanwhile, and in [`preserve`] and
-/// [`retrieve`]; it takes the same mutex to get or put a reference. So a lock that is held while a
-/// reference is got or put must not be taken in any of these.
-///
-/// [`preserve`]: FileLifecycleBound::preserve
-/// [`retrieve`]: FileLifecycleBound::retrieve
+/// when its last file is finished. LUO holds a mutex meanwhile, and in all of the functions below;
+/// it takes the same mutex to get or put a reference. So a lock that is held while a reference is
+/// got or put must not be taken in any of these.
 ///
 /// # Examples
 ///
@@ -103,6 +101,22 @@ pub trait FileLifecycleBound: 'static {
     /// Called once, after [`preserve`](FileLifecycleBound::preserve).
     fn handle(outgoing: &Self::Outgoing) -> Handle;
 
+    /// Called when a kexec is under way, before the first file is frozen.
+    ///
+    /// From now on no file is preserved or unpreserved any more.
+    ///
+    /// Context: May sleep. LUO's mutex of the outgoing side is held.
+    fn freeze(_outgoing: &Self::Outgoing) {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Undoes [`freeze`](FileLifecycleBound::freeze): the kexec was called off.
+    ///
+    /// Context: May sleep. LUO's mutex of the outgoing side is held.
+    fn unfreeze(_outgoing: &Self::Outgoing) {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
     /// Called when somebody asks for the incoming object for the first time.
     ///
     /// An error is not fatal: whoever [asks](IncomingRef::object) gets the same error, until the
@@ -134,6 +148,16 @@ impl<T: FileLifecycleBound> Flb<T> {
     const OPS: bindings::liveupdate_flb_ops = bindings::liveupdate_flb_ops {
         preserve: Some(Self::preserve_callback),
         unpreserve: Some(Self::unpreserve_callback),
+        freeze: if T::HAS_FREEZE {
+            Some(Self::freeze_callback)
+        } else {
+            None
+        },
+        unfreeze: if T::HAS_UNFREEZE {
+            Some(Self::unfreeze_callback)
+        } else {
+            None
+        },
         retrieve: Some(Self::retrieve_callback),
         finish: Some(Self::finish_callback),
         owner: this_module::<T::OwnerModule>().as_ptr(),
@@ -239,6 +263,23 @@ impl<T: FileLifecycleBound> Flb<T> {
         // SAFETY: LUO passes arguments that are valid during the callback, and the object that
         // `preserve_callback()` made, which nobody refers to any more.
         drop(unsafe { Pin::<KBox<T::Outgoing>>::from_foreign((*args).obj) });
+    }
+
+    /// # Safety
+    ///
+    /// To be called by LUO only.
+    unsafe extern "C" fn freeze_callback(args: *mut bindings::liveupdate_flb_op_args) {
+        // SAFETY: LUO passes arguments that are valid during the callback, and the object that
+        // `preserve_callback()` made.
+        T::freeze(unsafe { &*(*args).obj.cast::<T::Outgoing>() });
+    }
+
+    /// # Safety
+    ///
+    /// To be called by LUO only.
+    unsafe extern "C" fn unfreeze_callback(args: *mut bindings::liveupdate_flb_op_args) {
+        // SAFETY: As above.
+        T::unfreeze(unsafe { &*(*args).obj.cast::<T::Outgoing>() });
     }
 
     /// # Safety

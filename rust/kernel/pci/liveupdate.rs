@@ -133,25 +133,30 @@ impl Preservation {
 
 impl Drop for Preservation {
     fn drop(&mut self) {
+        // An error is logged. When the next kernel is on its way the device stays preserved.
+        //
         // SAFETY: The device is valid, as we have a reference to it.
-        unsafe { bindings::pci_liveupdate_unpreserve(self.0.as_raw()) };
+        let _ = unsafe { bindings::pci_liveupdate_unpreserve(self.0.as_raw()) };
     }
 }
 
 impl Device {
     /// Tells the next kernel that the device is kept alive, until the result is dropped.
     ///
-    /// To be called when a file that stands for the device is [preserved].
+    /// To be called when a file that stands for the device is [preserved]. The bridges above the
+    /// device are preserved with it.
     ///
     /// Context: May sleep.
     ///
     /// # Errors
     ///
-    /// - `EBUSY` when the device is preserved already.
-    /// - `EINVAL` when the device is a virtual function.
+    /// - `EBUSY` when the device is preserved already, or the next kernel is on its way.
+    /// - `EINVAL` when the device is of a kind that cannot be preserved, which is logged: a virtual
+    ///   function, a bridge, a device that needs a device-specific ACS quirk, or one that is not
+    ///   alone in its IOMMU group for good.
     /// - `ENOENT` when no file is preserved that [`register_flb`] was called for.
     /// - `EOPNOTSUPP` when live update is off, or without `CONFIG_PCI_LIVEUPDATE`.
-    /// - `ENOSPC`, `ENOMEM`.
+    /// - `ENOSPC`, `EOVERFLOW`, `ENOMEM`.
     ///
     /// [preserved]: crate::liveupdate::FileHandler::preserve
     pub fn liveupdate_preserve(&self) -> Result<Preservation> {
@@ -188,7 +193,7 @@ impl<Ctx: device::DeviceContext> Device<Ctx> {
 
     /// Whether the device was preserved by the previous kernel, and is not finished.
     ///
-    /// Such a device may be doing DMA.
+    /// Such a device may be doing DMA. A bridge is incoming while a device below it is.
     ///
     /// Context: Any context.
     #[inline]

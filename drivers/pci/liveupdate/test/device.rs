@@ -2,18 +2,20 @@
 
 //! The devices that the driver is bound to.
 
-use crate::file::TestFile;
+use crate::{
+    file::TestFile,
+    raw, //
+};
 use kernel::{
+    bindings,
+    ffi::c_int,
     io::Io,
     miscdevice::{
         MiscDeviceRegistration,
         NamedRegistration, //
     },
     new_mutex,
-    pci::{
-        self,
-        liveupdate::Preservation, //
-    },
+    pci,
     prelude::*,
     str::CString,
     sync::{
@@ -48,16 +50,29 @@ pub(crate) enum Kind {
     Edu,
     /// QEMU's `pci-testdev`.
     Testdev,
+    /// Any other, to which userspace has bound the driver with `driver_override`.
+    Other,
 }
 
 impl Kind {
-    pub(crate) fn of(pdev: &pci::Device) -> Option<Self> {
+    pub(crate) fn of(pdev: &pci::Device) -> Self {
         match (pdev.vendor_id().as_raw(), pdev.device_id()) {
-            (0x1234, 0x11e8) => Some(Self::Edu),
-            (0x1b36, 0x0005) => Some(Self::Testdev),
-            _ => None,
+            (0x1234, 0x11e8) => Self::Edu,
+            (0x1b36, 0x0005) => Self::Testdev,
+            _ => Self::Other,
         }
     }
+}
+
+/// What a device's file does when the next kernel is on its way.
+#[derive(Clone, Copy)]
+pub(crate) enum Freeze {
+    /// Nothing that it shouldn't.
+    Normal,
+    /// It fails.
+    Fail,
+    /// It tries to preserve and to unpreserve devices.
+    Try,
 }
 
 /// A device, as long as it is bound or a file of it is open.
@@ -65,27 +80,57 @@ impl Kind {
 pub(crate) struct TestDevice {
     pub(crate) pdev: ARef<pci::Device>,
     kind: Kind,
+    /// BAR 0, if we know what it is.
     #[pin]
-    bar: pci::DevresBar<BAR_SIZE>,
+    bar: Option<pci::DevresBar<BAR_SIZE>>,
     /// The number that the user stores in the device, and finds again in the next kernel.
     pub(crate) cookie: Atomic<u64>,
     /// Preserved by a command, not with a file.
+    pub(crate) is_preserved: Atomic<bool>,
     #[pin]
-    pub(crate) preservation: Mutex<Option<Preservation>>,
+    pub(crate) freeze: Mutex<Freeze>,
+    /// What came of trying to preserve and unpreserve while the previous kernel was frozen.
+    pub(crate) tried: Tried,
+}
+
+/// What came of trying what must not be done while the next kernel is on its way: errnos, or
+/// [`Tried::NOT`].
+pub(crate) struct Tried {
+    pub(crate) preserve: Atomic<i32>,
+    pub(crate) unpreserve: Atomic<i32>,
+}
+
+impl Tried {
+    const NOT: i32 = 1;
+
+    pub(crate) fn new() -> Self {
+        Self {
+            preserve: Atomic::new(Self::NOT),
+            unpreserve: Atomic::new(Self::NOT),
+        }
+    }
+
+    pub(crate) fn set(&self, other: &Self) {
+        self.preserve.store(other.preserve.load(Relaxed), Relaxed);
+        self.unpreserve
+            .store(other.unpreserve.load(Relaxed), Relaxed);
+    }
 }
 
 impl TestDevice {
     pub(crate) fn new(
         pdev: ARef<pci::Device>,
         kind: Kind,
-        bar: pci::DevresBar<BAR_SIZE>,
+        bar: Option<pci::DevresBar<BAR_SIZE>>,
     ) -> impl PinInit<Self> {
         pin_init!(Self {
             pdev,
             kind,
             bar,
             cookie: Atomic::new(0),
-            preservation <- new_mutex!(None),
+            is_preserved: Atomic::new(false),
+            freeze <- new_mutex!(Freeze::Normal),
+            tried: Tried::new(),
         })
     }
 
@@ -96,9 +141,28 @@ impl TestDevice {
         device.name()
     }
 
+    /// Whether the device tells its vendor.
+    fn has_config_space(&self) -> bool {
+        let mut vendor = 0;
+
+        // SAFETY: `pci::Device` is a transparent wrapper of a valid `struct pci_dev`, and `vendor`
+        // can be written to.
+        unsafe {
+            bindings::pci_read_config_word(
+                core::ptr::from_ref::<pci::Device>(&self.pdev).cast_mut().cast(),
+                bindings::PCI_VENDOR_ID as c_int,
+                &mut vendor,
+            );
+        }
+        vendor == self.pdev.vendor_id().as_raw()
+    }
+
     /// Whether the device answers. Not if it isn't bound any more.
     pub(crate) fn is_alive(&self) -> bool {
-        let answer = self.bar.try_access_with(|bar| match self.kind {
+        let Some(bar) = &self.bar else {
+            return self.has_config_space();
+        };
+        let answer = bar.try_access_with(|bar| match self.kind {
             Kind::Edu => {
                 // The liveness register answers with the complement of what was written last.
                 const LIVENESS: usize = 0x4;
@@ -119,6 +183,7 @@ impl TestDevice {
                 let (offset, data) = (bar.read32(OFFSET) as usize, bar.read8(DATA));
                 bar.try_write8(data, offset).is_ok() && bar.read32(COUNT) == 1
             }
+            Kind::Other => false,
         });
 
         answer.unwrap_or(false)
@@ -169,8 +234,9 @@ impl Drop for Bound {
         drop(entry);
 
         // What a command preserved has no driver any more.
-        let preservation = self.0.preservation.lock().take();
-        drop(preservation);
+        if self.0.is_preserved.xchg(false, Relaxed) {
+            let _ = raw::unpreserve(&self.0.pdev);
+        }
         self.0.cookie.store(0, Relaxed);
     }
 }

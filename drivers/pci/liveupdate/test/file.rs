@@ -6,10 +6,13 @@
 //!
 //! - `cookie N` stores a number in the device.
 //! - `preserve`, `unpreserve` and `finish` are [raw calls](crate::raw) of the PCI core.
+//! - `freeze fail` makes the freezing of the preserved file fail, `freeze try` makes it try what it
+//!   must not, and `freeze normal` takes either back.
 
 use crate::{
     device::{
         self,
+        Freeze,
         TestDevice, //
     },
     raw, //
@@ -82,14 +85,22 @@ fn describe(device: &TestDevice) -> Result<CString> {
     };
 
     CString::try_from_fmt(fmt!(
-        "bdf {}\nvendor {:04x}\ndevice {:04x}\ncookie {:#018x}\nstate {}\nalive {}\n",
+        "bdf {}\nvendor {:04x}\ndevice {:04x}\ncookie {:#018x}\nstate {}\nalive {}\n\
+         tried_preserve {}\ntried_unpreserve {}\n",
         device.name(),
         pdev.vendor_id().as_raw(),
         pdev.device_id(),
         device.cookie.load(Relaxed),
         state,
         if device.is_alive() { "yes" } else { "no" },
+        device.tried.preserve.load(Relaxed),
+        device.tried.unpreserve.load(Relaxed),
     ))
+}
+
+fn set_freeze(device: &TestDevice, freeze: Freeze) -> Result {
+    *device.freeze.lock() = freeze;
+    Ok(())
 }
 
 fn execute(device: &TestDevice, command: &[u8]) -> Result {
@@ -101,22 +112,18 @@ fn execute(device: &TestDevice, command: &[u8]) -> Result {
             Ok(())
         }
         b"preserve" => {
-            let mut slot = device.preservation.lock();
-            let preservation = device.pdev.liveupdate_preserve()?;
-
-            // Left alone if there is one, which `unpreserve` made void.
-            if let Some(void) = slot.replace(preservation) {
-                core::mem::forget(void);
-            }
+            raw::preserve(&device.pdev)?;
+            device.is_preserved.store(true, Relaxed);
             Ok(())
         }
         b"unpreserve" => {
-            match device.preservation.lock().take() {
-                Some(preservation) => drop(preservation),
-                None => raw::unpreserve(&device.pdev),
-            }
+            raw::unpreserve(&device.pdev)?;
+            device.is_preserved.store(false, Relaxed);
             Ok(())
         }
+        b"freeze normal" => set_freeze(device, Freeze::Normal),
+        b"freeze fail" => set_freeze(device, Freeze::Fail),
+        b"freeze try" => set_freeze(device, Freeze::Try),
         b"finish" => {
             device.pdev.liveupdate_finish();
             Ok(())

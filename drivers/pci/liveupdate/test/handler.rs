@@ -2,9 +2,14 @@
 
 //! What the Live Update Orchestrator calls to preserve the files of the devices.
 
-use crate::device::{
-    TestDevice,
-    DEVICES, //
+use crate::{
+    device::{
+        Freeze,
+        TestDevice,
+        Tried,
+        DEVICES, //
+    },
+    raw, //
 };
 use kernel::{
     fs::{
@@ -44,9 +49,11 @@ pub(crate) struct Record {
     /// Where the device is, nul-terminated; how the kernel names it.
     name: [u8; 24],
     cookie: Atomic<u64>,
+    tried: Tried,
 }
 
-// SAFETY: Any bytes are valid, and there is no padding between 24 bytes and a number of 8.
+// SAFETY: Any bytes are valid, and there is no padding between 24 bytes, a number of 8 and two
+// of 4.
 unsafe impl Preservable for Record {}
 
 impl Record {
@@ -60,7 +67,27 @@ impl Record {
         Ok(Self {
             name,
             cookie: Atomic::new(device.cookie.load(Relaxed)),
+            tried: Tried::new(),
         })
+    }
+
+    /// Does what must not be done any more, and notes what came of it.
+    fn try_to_change(&self, device: &TestDevice) {
+        let other = DEVICES
+            .lock()
+            .iter()
+            .find(|entry| !entry.device.pdev.liveupdate_is_outgoing())
+            .map(|entry| entry.device.clone());
+        let errno = |result: Result| result.map_or_else(Error::to_errno, |()| 0);
+
+        if let Some(other) = other {
+            self.tried
+                .preserve
+                .store(errno(raw::preserve(&other.pdev)), Relaxed);
+        }
+        self.tried
+            .unpreserve
+            .store(errno(raw::unpreserve(&device.pdev)), Relaxed);
     }
 
     fn is_of(&self, device: &TestDevice) -> bool {
@@ -116,6 +143,14 @@ impl FileHandler for Files {
             .record
             .cookie
             .store(state.device.cookie.load(Relaxed), Relaxed);
+
+        let freeze = *state.device.freeze.lock();
+
+        match freeze {
+            Freeze::Normal => (),
+            Freeze::Fail => return Err(EIO),
+            Freeze::Try => state.record.try_to_change(&state.device),
+        }
         Ok(handle)
     }
 
@@ -136,6 +171,7 @@ impl FileHandler for Files {
             .device
             .cookie
             .store(record.cookie.load(Relaxed), Relaxed);
+        entry.device.tried.set(&record.tried);
 
         entry.node.create_file(
             c"[pci_liveupdate_test]",

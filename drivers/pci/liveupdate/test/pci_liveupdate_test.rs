@@ -2,8 +2,8 @@
 
 //! A driver whose device files survive a live update.
 //!
-//! It drives two devices of QEMU, `edu` and `pci-testdev`, and has a character device for each. A
-//! file of one can be preserved in a session of the Live Update Orchestrator; in the next kernel,
+//! It drives two devices of QEMU, `edu` and `pci-testdev`, and any other to which it is bound with
+//! `driver_override`, and has a character device for each. A file of one can be preserved in a session of the Live Update Orchestrator; in the next kernel,
 //! this driver makes a new file of it, for the same device, with the number that the user had
 //! stored in the old one. The tests in `tools/testing/selftests/pci_liveupdate/` use it, and it
 //! shows how a driver does it:
@@ -61,12 +61,16 @@ impl pci::Driver for TestDriver {
 }
 
 fn bind(pdev: &pci::Device<Core<'_>>) -> Result<Bound> {
-    let kind = device::Kind::of(pdev).ok_or(ENODEV)?;
+    let kind = device::Kind::of(pdev);
 
     pdev.enable_device_mem()?;
-    let bar = pdev
-        .iomap_region_sized::<{ device::BAR_SIZE }>(0, c"pci_liveupdate_test")?
-        .into_devres()?;
+    let bar = match kind {
+        device::Kind::Other => None,
+        _ => Some(
+            pdev.iomap_region_sized::<{ device::BAR_SIZE }>(0, c"pci_liveupdate_test")?
+                .into_devres()?,
+        ),
+    };
     let device = TestDevice::new(pdev.into(), kind, bar);
 
     Bound::new(Arc::pin_init(device, GFP_KERNEL)?)
