@@ -30,7 +30,8 @@ if [ "${VARIANT:-}" = debug ]; then COMMAND_LINE+=" kho_scratch=32M,32M,640M"; f
 make_guest() {
 	mkdir -p "$BUILD/$VARIANT/logs"
 	GUEST=$(mktemp -d "$BUILD/$VARIANT/guest.XXXXXX")
-	export GUEST
+	# A socket in there has a short name, as it must.
+	export GUEST SCRATCH
 	trap 'rm -rf "$SCRATCH" "$GUEST"' EXIT
 	"$TOP/scripts/build-guest.sh" "$GUEST"
 }
