@@ -416,6 +416,40 @@ mod cases {
     }
 
     #[test]
+    fn a_bridge_is_counted_up_and_down_within_limits() -> Result {
+        let mut slots = slots()?;
+        let record = insert(&mut slots, address(0))?;
+
+        record.count_up()?;
+        assert_eq!(record.refcount(), 2);
+        assert_eq!(record.count_down(), Some(1));
+        assert_eq!(record.count_down(), Some(0));
+        assert_eq!(record.count_down(), None);
+        assert_eq!(record.refcount(), 0);
+
+        record.set_refcount(u16::MAX - 1);
+        record.count_up()?;
+        assert_eq!(record.count_up(), Err(EOVERFLOW));
+        assert_eq!(record.refcount(), u16::MAX);
+        assert_eq!(record.count_down(), Some(u16::MAX - 1));
+        Ok(())
+    }
+
+    #[test]
+    fn the_bridge_of_a_finished_device_is_not_found_either() -> Result {
+        let mut hand_over = HandOver::new(3)?;
+
+        hand_over.record(0).set_refcount(2);
+        let incoming = hand_over.read()?;
+        let bridge = incoming.find(address(0)).ok_or(ENOENT)?;
+        assert_eq!(bridge.count_down(), Some(1));
+        assert!(incoming.find(address(0)).is_some());
+        assert_eq!(bridge.count_down(), Some(0));
+        assert!(incoming.find(address(0)).is_none());
+        Ok(())
+    }
+
+    #[test]
     fn memory_is_given_back_once_read_records_go() -> Result {
         let hand_over = HandOver::new(1)?;
         let (header, block) = (handle(hand_over.header), handle(hand_over.blocks[0]));
