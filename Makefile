@@ -3,7 +3,7 @@
 # PCI Live Update: the ways in. `make help` lists them; the work is done by scripts/.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check kernel apply unapply lint clean distclean
+.PHONY: help demo test check enumeration-cost kernel apply unapply lint clean distclean
 
 # Given on the command line or in the environment, and read by the scripts.
 export KDIR DEBUG ACCEL LLVM V T FORCE
@@ -13,7 +13,7 @@ Q := $(if $(filter 1,$(V)),,@)
 help: ## this list
 	@echo 'make TARGET [SETTING=...]'
 	@echo
-	@sed -nE 's/^([a-z]+):.*## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 	@echo
 	@echo 'Settings:'
 	@echo '  KDIR=DIRECTORY  a kernel tree of your own instead of the one from Debian'
@@ -29,6 +29,9 @@ test: ## everything that must pass
 
 check: ## one test: make check T=basic
 	$(Q)scripts/test.sh "$(T)"
+
+enumeration-cost: ## what the option costs at boot, counted in instructions
+	$(Q)scripts/enumeration-cost.sh
 
 kernel: ## build the kernel that demo and test boot
 	$(Q)scripts/setup.sh
