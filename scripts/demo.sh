@@ -33,23 +33,20 @@ timeline() {
 	done
 }
 
-# table: one line per device; what is wrong with one goes to the list.
+# table: for each device, what every kernel saw of it.
 table() {
-	local device name before after incoming finished form='  %-22s %-39s %-13s %-13s %-10s %s\n'
+	local number last='' device kernel address buses acs ari master dma form='  %-26s %-14s %-7s %-6s %-5s %-8s %s\n'
 	# shellcheck disable=SC2059 # the form is the same for all lines
-	printf "$form" device name "BDF before" "BDF after" "incoming?" "finished?"
-	while IFS='|' read -r device name before after incoming finished; do
+	printf "$form" "device, kernel" address buses ACS ARI master DMA
+	while IFS='|' read -r number device kernel address buses acs ari master dma; do
+		[ "$number" = "$last" ] || printf '  %s\n' "$device"
+		last=$number
 		# shellcheck disable=SC2059
-		printf "$form" "$device" "$name" "$before" "$after" "$incoming" "$finished"
-		case $name in
-		*"(left alone)"*)
-			[ "$incoming" = no ] || echo "$before: nobody preserved it, and it is incoming" >>"$SCRATCH/wrong" ;;
-		*)
-			[ "$before" = "$after" ] || echo "$before: is $after now" >>"$SCRATCH/wrong"
-			[ "$incoming" = yes ] || echo "$before: was preserved, and is not incoming" >>"$SCRATCH/wrong"
-			[ "$finished" = yes ] || echo "$before: was not finished" >>"$SCRATCH/wrong" ;;
-		esac
-	done < <(sed -E 's/ *\| */|/g' "$SCRATCH/rows")
+		printf "$form" "  $kernel" "$address" "$buses" "$acs" "$ari" "$master" "$dma"
+	done < <(sed -E 's/ *\| */|/g' "$SCRATCH/rows" | sort -s -n -t '|' -k 1,1)
+	say '' "  *       not as it was in the kernel before" \
+		"  buses   those behind the bridge above, as its secondary and subordinate number say; all stay if one device is handed over" \
+		"  ACS     controls of the next bridge above that has any; ARI: forwarding by the bridge above, if the kernel uses it"
 }
 
 check_settings
@@ -65,6 +62,8 @@ program=$GUEST/rootfs/tests/demo
 stages=$("$program" -n)
 qemu_command "$GUEST/bzImage" "$GUEST/initramfs.cpio" \
 	"$COMMAND_LINE kunit.enable=0 plu.test=demo plu.stage=1 plu.extra $("$program" -c 1)" "$("$program" -q)"
+# The firmware waits for somebody to plug something into a USB controller: a millisecond instead of 100, of busy waiting.
+QEMU+=(-fw_cfg "name=etc/usb-time-sigatt,string="$'\x01')
 limit=$(deadline "$stages")
 
 say '' "A virtual machine is started; seconds since then:"
@@ -87,5 +86,5 @@ if [ -s "$SCRATCH/wrong" ]; then
 	sed 's/^/  /' "$SCRATCH/wrong"
 	exit 1
 fi
-say "$(grep -vcF '(left alone)' "$SCRATCH/rows") PCI devices were handed over to the next kernel and taken back." \
-    "All of it took $(seconds_since "$begun") s."
+say "$(grep -cF '| B: handed over' "$SCRATCH/rows") PCI devices were handed over and taken back: same addresses, bus numbers, ACS and ARI; what DMA" \
+    "they did went on all the time. That of the one left alone did not. All of it took $(seconds_since "$begun") s."
