@@ -1,0 +1,410 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A preserved device goes on doing DMA while one kernel replaces the other, into memory
+ * that is preserved too; another one does not.
+ *
+ * - edu copies a page to memory 100 ms after it was told to, which is just before the
+ *   jump: by then the old kernel has shut down its devices, and the new one is not up.
+ * - A USB controller writes to memory each millisecond, once, for a second: while the
+ *   old kernel ends, and while the new one boots and enumerates PCI. Not one of these
+ *   may be missing. Its schedule has a transfer descriptor (TD) for each frame, which
+ *   it marks as done; that no device answers does not matter.
+ *
+ * A preserved one and another of each do the same. QEMU counts instructions, so that
+ * time does not depend on what else the machine has to do.
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "plu.h"
+
+static const char *topology(void)
+{
+	return "-icount shift=0,sleep=off\n"
+		"-device pcie-root-port,id=rp1,chassis=1,addr=4\n"
+		"-device edu,bus=rp1,dma_mask=0xffffffff\n"
+		"-device pcie-root-port,id=rp2,chassis=2,addr=5\n"
+		"-device edu,bus=rp2,dma_mask=0xffffffff\n"
+		"-device ich9-usb-uhci1,addr=6\n"
+		"-device ich9-usb-uhci1,addr=7";
+}
+
+static const struct plu_id uhci[] = {
+	{ 0x8086, 0x2934 },
+	{ }
+};
+
+#define EDU_KEPT	"0000:00/04.0/00.0"
+#define EDU_OTHER	"0000:00/05.0/00.0"
+#define UHCI_KEPT	"0000:00/06.0"
+#define UHCI_OTHER	"0000:00/07.0"
+
+#define SESSION		"busmaster"
+#define MEMORY_TOKEN	0x3e3
+
+/* Registers of edu */
+#define EDU_SOURCE	0x80
+#define EDU_DESTINATION	0x88
+#define EDU_COUNT	0x90
+#define EDU_COMMAND	0x98
+#define EDU_START	0x1
+#define EDU_TO_MEMORY	0x2
+#define EDU_BUFFER	0x40000		/* of the device, as seen by it */
+#define EDU_LENGTH	2048		/* of what is copied; its buffer is 4096 */
+
+/* Registers of the USB controller, and what is in memory for it */
+#define UHCI_COMMAND	0x0
+#define UHCI_RUN	0x1
+#define UHCI_FRAME	0x6
+#define UHCI_SCHEDULE	0x8
+#define UHCI_NR_FRAMES	1024
+#define UHCI_FIRST_FRAMES	4	/* that are waited for */
+#define UHCI_END	0x1		/* of a list */
+#define UHCI_ACTIVE	0x800000
+/* Nothing is to be read from address 127, or something that is no token. */
+#define UHCI_TOKEN	(0x7ffU << 21 | 0x7f << 8 | 0x69)
+#define UHCI_BAD_TOKEN	(0x7ffU << 21 | 0x7f << 8)
+
+struct td {
+	__u32 link;
+	__u32 status;
+	__u32 token;
+	__u32 buffer;
+};
+
+#define PAGE_SIZE	4096
+
+/* What the devices write to, or read. Each part begins with a page. */
+struct schedule {
+	__u32 frame[UHCI_NR_FRAMES];
+	struct td td[UHCI_NR_FRAMES];
+};
+
+static struct memory {
+	unsigned char kept[PAGE_SIZE];
+	unsigned char other[PAGE_SIZE];
+	struct schedule uhci_kept;
+	struct schedule uhci_other;
+} *memory;
+
+static int map_memory(int fd)
+{
+	memory = mmap(NULL, sizeof(*memory), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (memory == MAP_FAILED)
+		plu_bail("mmap: %s", strerror(errno));
+
+	return fd;
+}
+
+static __u64 phys_of(const void *address)
+{
+	unsigned long virt = (unsigned long)address;
+	int fd = open("/proc/self/pagemap", O_RDONLY);
+	__u64 entry = 0;
+
+	if (fd < 0 || syscall(__NR_pread64, fd, &entry, sizeof(entry),
+			      virt / PAGE_SIZE * sizeof(entry)) != sizeof(entry))
+		plu_skip("/proc/self/pagemap: %s", strerror(errno));
+	close(fd);
+	entry &= (1ULL << 55) - 1;
+	if (!entry)
+		plu_bail("a page has no physical address");
+
+	return entry * PAGE_SIZE + virt % PAGE_SIZE;
+}
+
+static unsigned char pattern(unsigned int i)
+{
+	return i * 7 + i / 256 + 1;
+}
+
+static bool has_pattern(const unsigned char *page)
+{
+	for (unsigned int i = 0; i < EDU_LENGTH; i++)
+		if (page[i] != pattern(i))
+			return false;
+
+	return true;
+}
+
+static bool is_empty(const unsigned char *page)
+{
+	for (unsigned int i = 0; i < PAGE_SIZE; i++)
+		if (page[i])
+			return false;
+
+	return true;
+}
+
+/* --- edu ------------------------------------------------------------------- */
+
+static __u32 *edu_map(const struct plu_device *d)
+{
+	int fd = open(plu_sysfs(d, "resource0"), O_RDWR);
+	void *map;
+
+	map = mmap(NULL, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (map == MAP_FAILED)
+		plu_bail("%s: cannot map its registers: %s", d->bdf, strerror(errno));
+	close(fd);
+
+	return map;
+}
+
+static void edu_write(__u32 *regs, unsigned int where, __u32 value)
+{
+	__atomic_store_n(regs + where / sizeof(*regs), value, __ATOMIC_RELEASE);
+}
+
+static bool edu_is_done(void *arg)
+{
+	__u32 *regs = arg;
+
+	return !(__atomic_load_n(regs + EDU_COMMAND / sizeof(*regs), __ATOMIC_ACQUIRE) &
+		 EDU_START);
+}
+
+/* Fill the device's buffer from a page of memory, and let it be about to write it back. */
+static bool edu_prepare(const struct plu_device *d, unsigned char *page)
+{
+	__u32 *regs = edu_map(d);
+	bool ok;
+
+	for (unsigned int i = 0; i < EDU_LENGTH; i++)
+		page[i] = pattern(i);
+	plu_set_bus_master(d->bdf, true);
+	edu_write(regs, EDU_SOURCE, phys_of(page));
+	edu_write(regs, EDU_DESTINATION, EDU_BUFFER);
+	edu_write(regs, EDU_COUNT, EDU_LENGTH);
+	edu_write(regs, EDU_COMMAND, EDU_START);
+	ok = plu_wait_for(edu_is_done, regs);
+
+	memset(page, 0, PAGE_SIZE);
+	edu_write(regs, EDU_SOURCE, EDU_BUFFER);
+	edu_write(regs, EDU_DESTINATION, phys_of(page));
+	munmap(regs, PAGE_SIZE);
+
+	return ok;
+}
+
+static void edu_start(const struct plu_device *d)
+{
+	edu_write(edu_map(d), EDU_COMMAND, EDU_START | EDU_TO_MEMORY);
+}
+
+/* Does it work: is what it was given what it writes? */
+static bool edu_works(const struct plu_device *d, unsigned char *page)
+{
+	__u32 *regs = edu_map(d);
+	bool ok;
+
+	edu_write(regs, EDU_COMMAND, EDU_START | EDU_TO_MEMORY);
+	ok = plu_wait_for(edu_is_done, regs) && has_pattern(page);
+	memset(page, 0, PAGE_SIZE);
+	munmap(regs, PAGE_SIZE);
+
+	return ok;
+}
+
+/* --- The USB controller ---------------------------------------------------- */
+
+static int uhci_open(const struct plu_device *d)
+{
+	int fd = open(plu_sysfs(d, "resource4"), O_RDWR);
+
+	if (fd < 0)
+		plu_bail("%s: its registers: %s", d->bdf, strerror(errno));
+
+	return fd;
+}
+
+static void uhci_write(int fd, unsigned int where, unsigned int size, __u32 value)
+{
+	if (syscall(__NR_pwrite64, fd, &value, size, where) != (long)size)
+		plu_bail("cannot write a register of a USB controller: %s",
+			 strerror(errno));
+}
+
+/* The last descriptor is a bad one, which makes it stop: nothing is done twice. */
+static void uhci_prepare(const struct plu_device *d, struct schedule *s)
+{
+	int fd = uhci_open(d);
+
+	for (unsigned int i = 0; i < UHCI_NR_FRAMES; i++) {
+		s->td[i].link = UHCI_END;
+		s->td[i].status = UHCI_ACTIVE;
+		s->td[i].token = i + 1 < UHCI_NR_FRAMES ? UHCI_TOKEN : UHCI_BAD_TOKEN;
+		s->td[i].buffer = 0;
+	}
+	for (unsigned int i = 0; i < UHCI_NR_FRAMES; i++)
+		s->frame[i] = phys_of(&s->td[i]);
+
+	plu_set_bus_master(d->bdf, true);
+	uhci_write(fd, UHCI_COMMAND, 2, 0);
+	uhci_write(fd, UHCI_FRAME, 2, 0);
+	uhci_write(fd, UHCI_SCHEDULE, 4, phys_of(s->frame));
+	close(fd);
+}
+
+static void uhci_start(const struct plu_device *d)
+{
+	uhci_write(uhci_open(d), UHCI_COMMAND, 2, UHCI_RUN);
+}
+
+static bool uhci_has_done(const struct schedule *s, unsigned int frame)
+{
+	return !(__atomic_load_n(&s->td[frame].status, __ATOMIC_ACQUIRE) & UHCI_ACTIVE);
+}
+
+/* How many frames it has done until the first that it has not. */
+static unsigned int uhci_done_in_row(const struct schedule *s)
+{
+	unsigned int n = 0;
+
+	while (n < UHCI_NR_FRAMES - 1 && uhci_has_done(s, n))
+		n++;
+
+	return n;
+}
+
+static unsigned int uhci_done(const struct schedule *s)
+{
+	unsigned int n = 0;
+
+	for (unsigned int i = 0; i < UHCI_NR_FRAMES - 1; i++)
+		n += uhci_has_done(s, i);
+
+	return n;
+}
+
+static __u32 uhci_read(const struct plu_device *d, unsigned int where)
+{
+	int fd = uhci_open(d);
+	__u32 value = 0;
+
+	if (syscall(__NR_pread64, fd, &value, 2, where) != 2)
+		plu_bail("%s: cannot read a register: %s", d->bdf, strerror(errno));
+	close(fd);
+
+	return value;
+}
+
+static bool uhci_has_begun(void *arg)
+{
+	return uhci_read(arg, UHCI_FRAME) >= UHCI_FIRST_FRAMES;
+}
+
+static bool uhci_is_over(void *arg)
+{
+	return !(uhci_read(arg, UHCI_COMMAND) & UHCI_RUN);
+}
+
+/* --- The test -------------------------------------------------------------- */
+
+static void kernel_a(void)
+{
+	int session, memfd;
+
+	plu_find_devices(4);
+	plu_gives(plu_driver_override(plu_at(UHCI_KEPT)->bdf, PLU_DRIVER), 0,
+		  "the driver has a USB controller");
+
+	memfd = memfd_create("busmaster", 0);
+	if (memfd < 0 || ftruncate(memfd, sizeof(*memory)))
+		plu_bail("memfd: %s", strerror(errno));
+	map_memory(memfd);
+	memset(memory, 0, sizeof(*memory));
+	session = plu_session(SESSION);
+	if (plu_try_preserve(session, memfd, MEMORY_TOKEN))
+		plu_bail("cannot preserve memory");
+	plu_preserve(session, plu_at(EDU_KEPT));
+	plu_preserve(session, plu_at(UHCI_KEPT));
+	plu_check("an edu and a USB controller are outgoing, others are not");
+
+	plu_ok(edu_prepare(plu_at(EDU_KEPT), memory->kept) &&
+	       edu_works(plu_at(EDU_KEPT), memory->kept), "one edu does DMA");
+	plu_ok(edu_prepare(plu_at(EDU_OTHER), memory->other) &&
+	       edu_works(plu_at(EDU_OTHER), memory->other), "so does the other");
+	uhci_prepare(plu_at(UHCI_KEPT), &memory->uhci_kept);
+	uhci_prepare(plu_at(UHCI_OTHER), &memory->uhci_other);
+}
+
+static void start(void)
+{
+	plu_find_devices(0);
+	uhci_start(plu_at(UHCI_KEPT));
+	uhci_start(plu_at(UHCI_OTHER));
+	if (!plu_wait_for(uhci_has_begun, plu_at(UHCI_OTHER)))
+		plu_bail("the USB controllers do not run");
+	edu_start(plu_at(EDU_KEPT));
+	edu_start(plu_at(EDU_OTHER));
+}
+
+static void check_memory(void)
+{
+	unsigned int before, other;
+
+	plu_ok(has_pattern(memory->kept), "the preserved edu has written its page");
+	plu_ok(is_empty(memory->other), "the other has not");
+
+	before = uhci_done_in_row(&memory->uhci_kept);
+	plu_ok(before < UHCI_NR_FRAMES - 1,
+	       "the preserved USB controller has written %u times, and goes on", before);
+	plu_ok(plu_wait_for(uhci_is_over, plu_at(UHCI_KEPT)) &&
+	       uhci_done_in_row(&memory->uhci_kept) == UHCI_NR_FRAMES - 1,
+	       "until its second is over, and has not missed a millisecond");
+
+	other = uhci_done_in_row(&memory->uhci_other);
+	plu_ok(other && other < before && uhci_done(&memory->uhci_other) == other,
+	       "the other has written %u times, and no more since the old kernel", other);
+}
+
+static void kernel_b(void)
+{
+	int session, memfd;
+
+	plu_take_over();
+	plu_ok(plu_is_bus_master(plu_at(EDU_KEPT)->bdf) &&
+	       plu_is_bus_master(plu_at(UHCI_KEPT)->bdf),
+	       "the preserved devices are bus masters");
+	plu_ok(!plu_is_bus_master(plu_at(EDU_OTHER)->bdf) &&
+	       !plu_is_bus_master(plu_at(UHCI_OTHER)->bdf), "the others are not");
+
+	session = plu_retrieve_session(SESSION);
+	memfd = plu_retrieve_fd(session, MEMORY_TOKEN);
+	if (memfd < 0)
+		plu_bail("cannot retrieve memory: %s", strerror(-memfd));
+	map_memory(memfd);
+	check_memory();
+
+	plu_gives(plu_driver_override(plu_at(UHCI_KEPT)->bdf, PLU_DRIVER), 0,
+		  "the driver has the USB controller again");
+	plu_check("the devices are incoming");
+	plu_retrieve(session, plu_at(EDU_KEPT));
+	plu_retrieve(session, plu_at(UHCI_KEPT));
+	plu_finish(session);
+	plu_check("the devices are finished");
+	plu_ok(plu_is_bus_master(plu_at(EDU_KEPT)->bdf) &&
+	       plu_is_bus_master(plu_at(UHCI_KEPT)->bdf), "they are bus masters");
+}
+
+static const struct plu_test test = {
+	.name = "busmaster",
+	.qemu = topology,
+	.also = uhci,
+	.stage = {
+		{ .run = kernel_a, .plan = 4, .before_jump = start },
+		{ .run = kernel_b, .plan = 11 },
+	},
+};
+
+int main(int argc, char *argv[])
+{
+	return plu_main(argc, argv, &test);
+}
