@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
 #include <linux/device.h>
-#include <linux/iommu.h>
 #include <linux/pci_liveupdate.h>
 
 #ifdef CONFIG_PCI_LIVEUPDATE
@@ -51,23 +50,6 @@ __rust_helper int rust_helper_pci_domain_nr(struct pci_bus *bus)
 __rust_helper struct pci_dev *rust_helper_pci_upstream_bridge(struct pci_dev *dev)
 {
 	return pci_upstream_bridge(dev);
-}
-
-__rust_helper struct iommu_group *rust_helper_iommu_group_get(struct device *dev)
-{
-	return iommu_group_get(dev);
-}
-
-__rust_helper void rust_helper_iommu_group_put(struct iommu_group *group)
-{
-	iommu_group_put(group);
-}
-
-__rust_helper int
-rust_helper_iommu_group_for_each_dev(struct iommu_group *group, void *data,
-				     int (*fn)(struct device *, void *))
-{
-	return iommu_group_for_each_dev(group, data, fn);
 }
 
 __rust_helper bool rust_helper_pci_dev_specific_acs(struct pci_dev *dev)

@@ -11,7 +11,8 @@
 //! - [`device`]: a `struct pci_dev` and its two records.
 //! - [`outgoing`]: what this kernel hands over.
 //! - [`incoming`]: what this kernel was handed.
-//! - [`isolation`]: what a device must be like to be preserved.
+//! - [`preservable`]: what a device must be like to be preserved.
+//! - `iommu_group`: and its IOMMU group.
 //! - [`buses`]: bus numbers that stay.
 //! - [`acs`]: Access Control Services that stay.
 //! - [`record`]: the format in which it is handed over.
@@ -54,8 +55,10 @@ mod debugfs;
 mod device;
 mod entry;
 mod incoming;
-mod isolation;
+#[cfg(CONFIG_IOMMU_API)]
+mod iommu_group;
 mod outgoing;
+mod preservable;
 mod record;
 #[cfg(CONFIG_PCI_LIVEUPDATE_KUNIT_TEST)]
 mod tests;

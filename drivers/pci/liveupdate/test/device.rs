@@ -149,7 +149,9 @@ impl TestDevice {
         // can be written to.
         unsafe {
             bindings::pci_read_config_word(
-                core::ptr::from_ref::<pci::Device>(&self.pdev).cast_mut().cast(),
+                core::ptr::from_ref::<pci::Device>(&self.pdev)
+                    .cast_mut()
+                    .cast(),
                 bindings::PCI_VENDOR_ID as c_int,
                 &mut vendor,
             );

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a device must be like to be preserved.
+//! IOMMU groups that stay.
 //!
 //! The next kernel must come to the same IOMMU groups: while a preserved device does DMA, its group
 //! can't change. So it must be alone in its group, and nothing may be able to join: neither because
-//! it uses the same requester ID, nor because its DMA, or that of this device, could reach the other
-//! without passing the IOMMU.
+//! it uses the same requester ID, nor because the DMA of one could reach the other without passing
+//! the IOMMU.
 
 use crate::device::Device;
 use core::ptr::NonNull;
@@ -21,10 +21,9 @@ use kernel::{
 
 /// What the IOMMU core asks of a bridge, or of a function of a device, to regard what is below it
 /// as isolated.
-const ISOLATION: u16 = (bindings::PCI_ACS_SV
-    | bindings::PCI_ACS_RR
-    | bindings::PCI_ACS_CR
-    | bindings::PCI_ACS_UF) as u16;
+const ISOLATION: u16 =
+    (bindings::PCI_ACS_SV | bindings::PCI_ACS_RR | bindings::PCI_ACS_CR | bindings::PCI_ACS_UF)
+        as u16;
 
 /// A reference to an IOMMU group.
 ///
@@ -113,42 +112,13 @@ unsafe extern "C" fn is_alias(
 }
 
 impl Device<'_> {
-    /// Tells whether the device is of a kind that can be preserved. Logs why not.
+    /// Tells whether the device is alone in its IOMMU group, for good, if it has one. Logs why not.
     ///
-    /// Context: May sleep. Takes the lock of the IOMMU group.
-    pub(crate) fn check_preservable(self) -> Result {
-        if self.is_virtual_function() {
-            dev_warn!(
-                self.as_dev(),
-                "liveupdate: a virtual function cannot be preserved\n"
-            );
-            return Err(EINVAL);
-        }
-        if self.is_bridge() {
-            dev_warn!(
-                self.as_dev(),
-                "liveupdate: a bridge is preserved with the devices below it, not by itself\n"
-            );
-            return Err(EINVAL);
-        }
-
-        if let Some(quirky) = self.path().find(|device| device.needs_acs_quirk()) {
-            dev_warn!(
-                self.as_dev(),
-                "liveupdate: cannot be preserved: {} needs a device-specific ACS quirk\n",
-                quirky.address()
-            );
-            return Err(EINVAL);
-        }
-
-        match Group::of(self) {
-            Some(group) => self.check_group(&group),
-            None => Ok(()),
-        }
-    }
-
-    /// Tells whether the device is alone in its IOMMU group, for good.
-    fn check_group(self, group: &Group) -> Result {
+    /// Context: May sleep. Takes the lock of the group.
+    pub(crate) fn check_iommu_group(self) -> Result {
+        let Some(group) = Group::of(self) else {
+            return Ok(());
+        };
         let mut search = Search {
             device: self,
             found: false,
