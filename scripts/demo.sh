@@ -45,8 +45,9 @@ table() {
 		printf "$form" "  $kernel" "$address" "$buses" "$acs" "$ari" "$master" "$dma"
 	done < <(sed -E 's/ *\| */|/g' "$SCRATCH/rows" | sort -s -n -t '|' -k 1,1)
 	say '' "  *       not as it was in the kernel before" \
-		"  buses   those behind the bridge above, as its secondary and subordinate number say; all stay if one device is handed over" \
-		"  ACS     controls of the next bridge above that has any; ARI: forwarding by the bridge above, if the kernel uses it"
+		"  buses   behind the bridge above: its secondary and subordinate number; one device handed over keeps all" \
+		"  ACS     controls of the next bridge above that has any" \
+		"  ARI     forwarding by the bridge above, if the kernel uses it"
 }
 
 check_settings
