@@ -65,7 +65,7 @@ static void end_preserving(struct plu_device *d)
 }
 
 /*
- * Let the first allocation fail, then the second, and so on, until all are made. Return
+ * Let all allocations fail, then all but the first, and so on, until none fails. Return
  * how often it was refused, or 0 if anything was not as it should be.
  */
 static unsigned int preserve_until_it_works(struct plu_device *d, bool (*is_same)(void))
@@ -75,7 +75,7 @@ static unsigned int preserve_until_it_works(struct plu_device *d, bool (*is_same
 	int ret;
 
 	for (unsigned int n = 1; n < MANY; n++) {
-		plu_fail_nth(n);
+		plu_fail_from(n);
 		ret = plu_command(d, "preserve");
 		did_fail = plu_did_fail();
 		if (!ret)

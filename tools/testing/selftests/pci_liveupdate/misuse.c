@@ -17,7 +17,7 @@
 static void with_nothing_preserved(struct plu_device *d)
 {
 	plu_expect_warning(d, PLU_MSG_CANNOT_UNPRESERVE);
-	plu_gives(plu_command(d, "unpreserve"), 0,
+	plu_gives(plu_command(d, "unpreserve"), -ENOENT,
 		  "the driver unpreserves what nobody has preserved");
 	plu_expect_warning(d, PLU_MSG_CANNOT_FINISH);
 	plu_gives(plu_command(d, "finish"), 0,
@@ -72,7 +72,7 @@ static void preserve(void)
 	plu_expect_warning(first, PLU_MSG_CANNOT_FINISH);
 	plu_gives(plu_command(first, "finish"), 0, "the driver finishes it");
 	plu_expect_warning(second, PLU_MSG_CANNOT_UNPRESERVE);
-	plu_gives(plu_command(second, "unpreserve"), 0, "the driver unpreserves another");
+	plu_gives(plu_command(second, "unpreserve"), -ENOENT, "the driver unpreserves another");
 	plu_check("the kernel has warned and done nothing else");
 
 	plu_close_session(other);
@@ -99,7 +99,7 @@ static void retrieve(void)
 	       "the device is retrieved, works, and has the cookie");
 
 	plu_expect_warning(first, PLU_MSG_CANNOT_UNPRESERVE);
-	plu_gives(plu_command(first, "unpreserve"), 0, "the driver unpreserves it");
+	plu_gives(plu_command(first, "unpreserve"), -ENOENT, "the driver unpreserves it");
 	plu_expect_warning(second, PLU_MSG_CANNOT_FINISH);
 	plu_gives(plu_command(second, "finish"), 0, "the driver finishes another");
 	plu_gives(plu_try_preserve(session, first->fd, 1000), -EINVAL,

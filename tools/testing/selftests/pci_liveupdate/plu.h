@@ -51,7 +51,7 @@
 
 #define PLU_DRIVER	"pci_liveupdate_test"
 #define PLU_DEBUGFS	"/sys/kernel/debug/pci_liveupdate"
-#define PLU_MAX_STAGES	4
+#define PLU_MAX_STAGES	5
 #define PLU_MAX_DEVICES	256
 #define PLU_MAX_BRIDGES	64
 #define PLU_BDF_SIZE	sizeof("0000:00:00.0")
@@ -140,10 +140,10 @@ bool plu_page_in_use(__u64 phys);
 bool plu_page_given_back(__u64 phys);
 
 /*
- * From now on, let the n-th allocation of this process fail; 0: none. And has it
- * failed? This ends it, too.
+ * From the n-th on, let each allocation of this process fail. And did any? This ends
+ * it, too.
  */
-void plu_fail_nth(unsigned int n);
+void plu_fail_from(unsigned int nth);
 bool plu_did_fail(void);
 
 /* Write to memory and look at it, through /dev/mem. */
@@ -283,6 +283,8 @@ extern const char * const plu_messages[PLU_NR_MESSAGES];
  * room for so much only: who makes the kernel talk a lot calls this now and then.
  */
 void plu_read_log(void);
+/* Begin anew, with devices of which nothing is known. */
+void plu_rewind_log(void);
 unsigned int plu_said(const struct plu_device *d, enum plu_message msg);
 
 /* Has it said nothing of any device and live update? */

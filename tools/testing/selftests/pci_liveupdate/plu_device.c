@@ -189,6 +189,7 @@ void plu_find_devices(unsigned int at_least)
 	struct plu_device *d;
 	char name[64];
 
+	plu_rewind_log();
 	look_for_devices();
 	if (plu.nr_devices < at_least)
 		plu_skip("%u edu and pci-testdev devices, %u wanted",

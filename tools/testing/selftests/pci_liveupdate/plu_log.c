@@ -85,13 +85,19 @@ static void read_messages(int fd, void (*look)(const char *text, void *arg), voi
 	}
 }
 
+static int log_fd = -1;
+
 void plu_read_log(void)
 {
-	static int fd = -1;
+	if (log_fd < 0)
+		log_fd = open_log();
+	read_messages(log_fd, count_message, NULL);
+}
 
-	if (fd < 0)
-		fd = open_log();
-	read_messages(fd, count_message, NULL);
+void plu_rewind_log(void)
+{
+	close(log_fd);
+	log_fd = -1;
 }
 
 unsigned int plu_said(const struct plu_device *d, enum plu_message msg)

@@ -328,36 +328,62 @@ static void write_or_skip(const char *path, const char *text)
 		plu_skip("%s: %s (CONFIG_FAULT_INJECTION_DEBUG_FS?)", path, strerror(-ret));
 }
 
-/* Which allocations may fail: all that a process makes for itself. */
-static void allow_to_fail(void)
+/* All that a process allocates for itself is to fail, if the process is marked. */
+static void arm(const char *kind)
 {
-	write_or_skip("/sys/kernel/debug/failslab/ignore-gfp-wait", "N");
-	write_or_skip("/sys/kernel/debug/failslab/verbose", "0");
-	write_or_skip("/sys/kernel/debug/fail_page_alloc/ignore-gfp-wait", "N");
-	write_or_skip("/sys/kernel/debug/fail_page_alloc/min-order", "0");
-	write_or_skip("/sys/kernel/debug/fail_page_alloc/verbose", "0");
+	static const struct {
+		const char *file;
+		const char *value;
+	} settings[] = {
+		{ "ignore-gfp-wait", "N" }, { "verbose", "0" }, { "task-filter", "Y" },
+		{ "times", "-1" }, { "probability", "100" },
+	};
+	char path[64];
+
+	for (size_t i = 0; i < ARRAY_SIZE(settings); i++) {
+		snprintf(path, sizeof(path), "/sys/kernel/debug/%s/%s", kind,
+			 settings[i].file);
+		write_or_skip(path, settings[i].value);
+	}
 }
 
-/* It stays open, for to open it takes memory. */
-static int fail_nth = -1;
+/* These stay open, for to open them takes memory. */
+static int fail_nth = -1, make_it_fail = -1;
 
-void plu_fail_nth(unsigned int n)
+static int open_or_skip(const char *path)
+{
+	int fd = open(path, O_RDWR);
+
+	if (fd < 0)
+		plu_skip("%s: %s (CONFIG_FAULT_INJECTION?)", path, strerror(errno));
+
+	return fd;
+}
+
+static void set_failing(unsigned int nth, bool later)
 {
 	char number[16];
 	int ret;
 
-	if (fail_nth < 0) {
-		allow_to_fail();
-		fail_nth = open("/proc/self/fail-nth", O_RDWR);
-		if (fail_nth < 0)
-			plu_skip("/proc/self/fail-nth: %s (CONFIG_FAULT_INJECTION?)",
-				 strerror(errno));
-	}
-
-	snprintf(number, sizeof(number), "%u", n);
-	ret = plu_write_fd(fail_nth, number);
+	snprintf(number, sizeof(number), "%u", nth);
+	ret = plu_write_fd(make_it_fail, later ? "1" : "0") ?:
+	      plu_write_fd(fail_nth, number);
 	if (ret)
-		plu_bail("/proc/self/fail-nth: %s", strerror(-ret));
+		plu_bail("allocations cannot be made to fail: %s", strerror(-ret));
+}
+
+void plu_fail_from(unsigned int nth)
+{
+	if (fail_nth < 0) {
+		/* With one alone much is tried again, and works. */
+		arm("failslab");
+		arm("fail_page_alloc");
+		write_or_skip("/sys/kernel/debug/fail_page_alloc/min-order", "0");
+		fail_nth = open_or_skip("/proc/self/fail-nth");
+		make_it_fail = open_or_skip("/proc/self/make-it-fail");
+	}
+	/* As long as there is an n-th to come, this alone counts. */
+	set_failing(nth, true);
 }
 
 bool plu_did_fail(void)
@@ -365,9 +391,9 @@ bool plu_did_fail(void)
 	char number[16];
 	ssize_t len;
 
-	/* How many are to go: 0 when it has failed, and when none was to. */
+	/* How many are to go: 0 when it has failed. */
 	len = syscall(__NR_pread64, fail_nth, number, sizeof(number) - 1, 0);
-	plu_fail_nth(0);
+	set_failing(0, false);
 	if (len <= 0)
 		plu_bail("/proc/self/fail-nth: cannot read");
 	number[len] = '\0';
