@@ -51,7 +51,8 @@ check_settings() {
 # The guest's second serial port leads to QEMU's monitor, for tests that plug and unplug.
 qemu_command() {
 	local word words devices memory=1G accel=${ACCEL:-tcg} smp=2 socket=$SCRATCH/monitor.$BASHPID
-	[ "$VARIANT" != debug ] || memory=3G
+	# More would not all be below 4 GB, and some devices reach no further.
+	[ "$VARIANT" != debug ] || memory=2800M
 	# Who wants instructions to be counted gets emulation with one processor.
 	case " ${4:-} " in *[[:space:]]-icount[[:space:]]*) accel=tcg,thread=single smp=1 ;; esac
 	QEMU=(qemu-system-x86_64 -M "q35,hpet=off" -accel "$accel" -smp "$smp" -m "$memory" -no-reboot -nodefaults -display none
