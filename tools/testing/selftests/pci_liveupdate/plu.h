@@ -359,6 +359,22 @@ struct plu_routing plu_read_routing(const char *bdf);
 /* Have QEMU execute a command, wait until it has, and return its answer: "" if none. */
 const char *plu_monitor(const char *fmt, ...) __printf(1, 2);
 
+/* --- plu_hotplug.c: plugging in and out -------------------------------------- */
+
+/*
+ * Empty the slot below a port: with its switch in sysfs, at once; with the button beside
+ * it, 5 seconds later, given what QEMU calls the device; or by just pulling.
+ */
+void plu_switch_off(struct plu_device *port);
+void plu_press_button(const char *id);
+void plu_pull_out(struct plu_device *port);
+
+/* Until the kernel is done with that, and the model up to date. False: it never is. */
+bool plu_wait_until_empty(struct plu_device *port);
+
+/* Plug in a device that the driver drives: "edu,bus=ID". */
+bool plu_plug_in(struct plu_device *d, const char *what);
+
 /* --- plu_check.c: what the kernel shows, compared with the model ----------- */
 
 /* Compare everything: one result. */

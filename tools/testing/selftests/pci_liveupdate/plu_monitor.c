@@ -23,42 +23,6 @@ static int port = -1;
 static char answer[65536];
 static size_t answer_len;
 
-static void open_port(void)
-{
-	struct termios settings;
-
-	if (port >= 0)
-		return;
-	port = open(PORT, O_RDWR | O_NOCTTY | O_NONBLOCK);
-	if (port < 0 || ioctl(port, TCGETS, &settings))
-		plu_skip(PORT ": %s", strerror(errno));
-
-	/* As it comes, with nothing done to it */
-	settings.c_iflag = 0;
-	settings.c_oflag = 0;
-	settings.c_lflag = 0;
-	settings.c_cflag = B115200 | CS8 | CREAD | CLOCAL;
-	if (ioctl(port, TCSETS, &settings))
-		plu_bail(PORT ": %s", strerror(errno));
-}
-
-/* Has it said what we wait for, and the next prompt? */
-static bool has_answered(void *arg)
-{
-	const char *mark;
-	ssize_t len;
-
-	do {
-		len = read(port, answer + answer_len, sizeof(answer) - 1 - answer_len);
-		if (len > 0)
-			answer_len += len;
-	} while (len > 0);
-	answer[answer_len] = '\0';
-	mark = strstr(answer, arg);
-
-	return mark && strstr(mark, PROMPT);
-}
-
 static void write_port(const char *text)
 {
 	struct pollfd poll_port = { .events = POLLOUT };
@@ -77,6 +41,45 @@ static void write_port(const char *text)
 			poll(&poll_port, 1, 1000);
 		}
 	}
+}
+
+static void open_port(void)
+{
+	struct termios settings;
+
+	if (port >= 0)
+		return;
+	port = open(PORT, O_RDWR | O_NOCTTY | O_NONBLOCK);
+	if (port < 0 || ioctl(port, TCGETS, &settings))
+		plu_skip(PORT ": %s", strerror(errno));
+
+	/* As it comes, with nothing done to it */
+	settings.c_iflag = 0;
+	settings.c_oflag = 0;
+	settings.c_lflag = 0;
+	settings.c_cflag = B115200 | CS8 | CREAD | CLOCAL;
+	if (ioctl(port, TCSETS, &settings))
+		plu_bail(PORT ": %s", strerror(errno));
+
+	/* Up to now a terminal may have echoed what the monitor had to say: end that line. */
+	write_port("\n");
+}
+
+/* Has it said what we wait for, and the next prompt? */
+static bool has_answered(void *arg)
+{
+	const char *mark;
+	ssize_t len;
+
+	do {
+		len = read(port, answer + answer_len, sizeof(answer) - 1 - answer_len);
+		if (len > 0)
+			answer_len += len;
+	} while (len > 0);
+	answer[answer_len] = '\0';
+	mark = strstr(answer, arg);
+
+	return mark && strstr(mark, PROMPT);
 }
 
 /*
