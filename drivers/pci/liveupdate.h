@@ -3,8 +3,8 @@
  * PCI Live Update: what the PCI core calls.
  *
  * The functions are written in Rust, in drivers/pci/liveupdate/entry.rs, where they
- * are documented. Those that ask about a device are preceded by a test of a flag in
- * the device, which is false wherever there is no hand-over.
+ * are documented. The inline ones in front of some of them test a flag in the device,
+ * which is false wherever there is no hand-over.
  */
 #ifndef DRIVERS_PCI_LIVEUPDATE_H
 #define DRIVERS_PCI_LIVEUPDATE_H
@@ -16,7 +16,7 @@
 #ifdef CONFIG_PCI_LIVEUPDATE
 void pci_liveupdate_setup_device(struct pci_dev *dev);
 void pci_liveupdate_cleanup_device(struct pci_dev *dev);
-void pci_liveupdate_remove_device(struct pci_dev *dev);
+void pci_liveupdate_device_removed(struct pci_dev *dev);
 int pci_liveupdate_may_unbind(struct pci_dev *dev);
 bool pci_liveupdate_keep_buses(void);
 void pci_liveupdate_bus_numbers_lost(struct pci_dev *bridge);
@@ -25,16 +25,26 @@ bool pci_liveupdate_is_kept(struct pci_dev *dev);
 void pci_liveupdate_adopt_acs(struct pci_dev *dev);
 void pci_liveupdate_write_acs(struct pci_dev *dev);
 
-/* Must what is set up in @dev be left alone, as long as it is incoming? */
+/* Must the settings of @dev be left alone, since it is incoming? */
 static inline bool pci_liveupdate_keep_setup(struct pci_dev *dev)
 {
 	return unlikely(dev->liveupdate_inherits) && pci_liveupdate_is_kept(dev);
 }
 
-/* Must bus mastering not be cleared in @dev, as it is a bridge on the way of DMA? */
-static inline bool pci_liveupdate_keep_bridge_master(struct pci_dev *dev)
+/*
+ * Must bus mastering stay on in @dev? Always in a bridge, in any other device until
+ * it has a driver, whose business it is then.
+ */
+static inline bool pci_liveupdate_keep_master(struct pci_dev *dev)
 {
-	return pci_is_bridge(dev) && pci_liveupdate_keep_setup(dev);
+	return pci_liveupdate_keep_setup(dev) &&
+	       (pci_is_bridge(dev) || !dev->driver);
+}
+
+static inline void pci_liveupdate_remove_device(struct pci_dev *dev)
+{
+	if (unlikely(dev->liveupdate_outgoing || dev->liveupdate_inherits))
+		pci_liveupdate_device_removed(dev);
 }
 
 /* Remember the ACS controls of @dev if they are to be kept. */
@@ -90,7 +100,7 @@ static inline bool pci_liveupdate_keep_setup(struct pci_dev *dev)
 	return false;
 }
 
-static inline bool pci_liveupdate_keep_bridge_master(struct pci_dev *dev)
+static inline bool pci_liveupdate_keep_master(struct pci_dev *dev)
 {
 	return false;
 }

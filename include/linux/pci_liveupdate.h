@@ -56,6 +56,7 @@ void pci_liveupdate_unregister_flb(struct liveupdate_file_handler *fh);
  *         -EINVAL when @dev is of a kind that cannot be preserved, which is logged:
  *         a virtual function, a bridge, one that needs a device-specific ACS quirk,
  *         or one that is not alone in its IOMMU group for good;
+ *         -ENODEV when @dev was removed or has no driver,
  *         -ENOENT when no file is preserved that the PCI core's data is bound to,
  *         -EOPNOTSUPP when live update is off, -ENOSPC, -EOVERFLOW or -ENOMEM.
  */

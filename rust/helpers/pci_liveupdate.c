@@ -52,6 +52,11 @@ __rust_helper struct pci_dev *rust_helper_pci_upstream_bridge(struct pci_dev *de
 	return pci_upstream_bridge(dev);
 }
 
+__rust_helper bool rust_helper_pci_dev_is_removed(struct pci_dev *dev)
+{
+	return test_bit(PCI_DEV_REMOVED, &dev->priv_flags);
+}
+
 __rust_helper bool rust_helper_pci_dev_specific_acs(struct pci_dev *dev)
 {
 	return pci_dev_specific_acs(dev);

@@ -6,7 +6,10 @@
 //! whom it shares an IOMMU group. They are adopted when a preserved device is found, and kept until
 //! it goes away.
 
-use crate::device::Device;
+use crate::{
+    device::Device,
+    removed, //
+};
 use kernel::{
     bindings,
     ffi::c_int,
@@ -38,7 +41,8 @@ impl Device<'_> {
         }
     }
 
-    /// Adopts the ACS controls that the previous kernel left.
+    /// Adopts the ACS controls that the previous kernel left, or, if the device was removed since,
+    /// those that it had then.
     ///
     /// # Safety
     ///
@@ -51,15 +55,29 @@ impl Device<'_> {
             );
             return;
         }
-        let Some(Ok(controls)) = self.acs_controls().map(|offset| self.read_word(offset)) else {
+        let Some(Ok(found)) = self.acs_controls().map(|offset| self.read_word(offset)) else {
+            return;
+        };
+        let Some(controls) = removed::acs(self).unwrap_or(Some(found)) else {
             return;
         };
 
         // SAFETY: By the safety requirements nobody else accesses the fields, which don't change
         // after that.
         unsafe {
-            (*self.as_raw()).liveupdate_acs_ctrl = controls;
+            // What a quirk takes for broken is not switched on again.
+            (*self.as_raw()).liveupdate_acs_ctrl = controls & (*self.as_raw()).acs_capabilities;
             (*self.as_raw()).liveupdate_keeps_acs = true;
+        }
+    }
+
+    /// The ACS controls that the device keeps, if any.
+    pub(crate) fn kept_acs(self) -> Option<u16> {
+        // SAFETY: The device is valid. The fields don't change once it is set up.
+        unsafe {
+            (*self.as_raw())
+                .liveupdate_keeps_acs
+                .then_some((*self.as_raw()).liveupdate_acs_ctrl)
         }
     }
 

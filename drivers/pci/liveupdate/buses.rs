@@ -9,41 +9,70 @@
 
 use crate::{
     device::Device,
-    incoming, //
+    incoming,
+    removed, //
 };
 use kernel::{
     bindings,
-    prelude::*, //
+    ffi::c_int,
+    prelude::*,
+    sync::atomic::{
+        Atomic,
+        Relaxed, //
+    }, //
 };
 
 impl Device<'_> {
-    /// The bus that the device is on.
+    /// The bus that the device is on, to which it has a reference.
     fn bus(self) -> *mut bindings::pci_bus {
         // SAFETY: The device is valid. Its bus never changes.
         unsafe { (*self.as_raw()).bus }
     }
 
+    /// Whether the bridge has bus numbers, be they right or wrong.
+    pub(crate) fn has_bus_numbers(self) -> bool {
+        let mut numbers = 0;
+
+        // SAFETY: The device is valid, and `numbers` can be written to.
+        let read = unsafe {
+            bindings::pci_read_config_dword(
+                self.as_raw(),
+                bindings::PCI_PRIMARY_BUS as c_int,
+                &mut numbers,
+            )
+        };
+        let mask = bindings::PCI_SECONDARY_BUS_MASK | bindings::PCI_SUBORDINATE_BUS_MASK;
+
+        read == 0 && numbers & mask != 0
+    }
+
+    fn lost_numbers(&self) -> &Atomic<bool> {
+        // SAFETY: The device has a reference to its bus. The field is only accessed like this.
+        unsafe { Atomic::from_ptr(&raw mut (*self.bus()).liveupdate_lost_numbers) }
+    }
+
+    /// The bridge is removed, so if it has lost its numbers, that doesn't matter any more.
+    pub(crate) fn forget_lost_bus_numbers(self) {
+        // Other bridges on the bus that have lost theirs are noticed when it is scanned again.
+        self.lost_numbers().store(false, Relaxed);
+    }
+
     /// Takes note that this bridge has no valid bus numbers.
     pub(crate) fn bus_numbers_lost(self) {
-        if !self.is_incoming_bridge() {
+        // One that was switched off meanwhile has none, but nothing below it is at work either.
+        if !self.is_incoming_bridge() || removed::was(self) {
             return;
         }
         dev_err!(
             self.as_dev(),
             "liveupdate: its bus numbers are lost: nothing below it is enumerated\n"
         );
-
-        // SAFETY: The device has a reference to its bus. The field is only accessed while buses are
-        // scanned, by one thread at a time.
-        unsafe { (*self.bus()).liveupdate_lost_numbers = true };
+        self.lost_numbers().store(true, Relaxed);
     }
 
     /// Whether this bridge may get new bus numbers, from `number` on.
     pub(crate) fn may_assign_bus(self, number: i32) -> bool {
-        let bus = self.bus();
-
-        // SAFETY: As above.
-        if unsafe { (*bus).liveupdate_lost_numbers } && incoming::is_there() {
+        if self.lost_numbers().load(Relaxed) && incoming::is_there() {
             // This was said of the bridge already if it is the one.
             if !self.is_incoming_bridge() {
                 dev_err!(
@@ -54,8 +83,9 @@ impl Device<'_> {
             return false;
         }
 
-        // SAFETY: As above; the bus numbers of a bus change while buses are scanned only.
-        let last = unsafe { (*bus).busn_res.end };
+        // SAFETY: The device has a reference to its bus, whose range only changes while its parent
+        // is scanned.
+        let last = unsafe { (*self.bus()).busn_res.end };
 
         if u64::try_from(number).is_ok_and(|number| number <= last) {
             return true;

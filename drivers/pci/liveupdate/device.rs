@@ -8,6 +8,7 @@ use crate::{
         Address,
         Record, //
     },
+    removed,
     Records,
     RECORDS, //
 };
@@ -71,8 +72,10 @@ impl<'a> Device<'a> {
         self.0.as_ref()
     }
 
+    /// Where the device is. Not to be asked of one that was removed.
     pub(crate) fn address(self) -> Address {
-        // SAFETY: By the type invariant the device is valid. Its bus and number never change.
+        // SAFETY: By the type invariant the device is valid. Its bus and number never change, and
+        // the host bridge that knows the domain is there as long as the device is not removed.
         let (domain, bdf) = unsafe {
             (
                 bindings::pci_domain_nr((*self.as_raw()).bus),
@@ -90,6 +93,19 @@ impl<'a> Device<'a> {
     pub(crate) fn is_virtual_function(self) -> bool {
         // SAFETY: By the type invariant the device is valid; the field is set when it is created.
         unsafe { (*self.as_raw()).is_virtfn() != 0 }
+    }
+
+    /// Whether it was removed from its bus, or is just being removed.
+    pub(crate) fn is_removed(self) -> bool {
+        // SAFETY: By the type invariant the device is valid.
+        unsafe { bindings::pci_dev_is_removed(self.as_raw()) }
+    }
+
+    /// Whether a driver is bound to it. It may lose the driver at any moment.
+    pub(crate) fn has_driver(self) -> bool {
+        // SAFETY: By the type invariant the device is valid. Only whether the field is null is
+        // looked at.
+        !unsafe { (*self.as_raw()).driver }.is_null()
     }
 
     /// Whether this is a bridge to another PCI bus.
@@ -181,6 +197,9 @@ impl<'a> Device<'a> {
         let outgoing = RECORDS.outgoing()?;
         let mut slots = outgoing.lock();
 
+        if self.is_removed() || !self.has_driver() {
+            return Err(ENODEV);
+        }
         if slots.is_frozen() {
             dev_warn!(
                 self.as_dev(),
@@ -256,7 +275,8 @@ impl<'a> Device<'a> {
             return;
         }
 
-        self.inherit();
+        // SAFETY: The device is being set up, which is what this is called for.
+        unsafe { self.inherit() };
         if self.is_bridge() {
             self.incoming_bridge().store(true, Relaxed);
         } else {
@@ -272,9 +292,12 @@ impl<'a> Device<'a> {
     }
 
     /// Notes that what the previous kernel set up in the device stays.
-    pub(crate) fn inherit(self) {
-        // SAFETY: By the type invariant the device is valid. It is being set up, by one thread, and
-        // the field doesn't change after that.
+    ///
+    /// # Safety
+    ///
+    /// The device must be being set up, so that nobody else uses it.
+    pub(crate) unsafe fn inherit(self) {
+        // SAFETY: By the safety requirements. The field doesn't change after that.
         unsafe { (*self.as_raw()).liveupdate_inherits = true };
     }
 
@@ -298,7 +321,13 @@ impl<'a> Device<'a> {
     ///
     /// So are the bridges above it, unless there are other incoming devices below them.
     pub(crate) fn finish(self) {
-        // A bridge has no record of its own to forget.
+        if self.is_bridge() {
+            dev_warn!(
+                self.as_dev(),
+                "liveupdate: cannot finish: a bridge is finished with the devices below it\n"
+            );
+            return;
+        }
         let Some(held) = self.forget_incoming() else {
             dev_warn!(self.as_dev(), "liveupdate: cannot finish: not incoming\n");
             return;
@@ -325,7 +354,7 @@ impl<'a> Device<'a> {
     }
 
     /// The device goes away. Its incoming record stays, so that it is incoming when it comes
-    /// again.
+    /// again. What it inherits stays with it: nobody looks at that any more.
     pub(crate) fn cleanup(self) {
         drop(self.forget_incoming());
         self.incoming_bridge().store(false, Relaxed);
@@ -346,6 +375,10 @@ impl<'a> Device<'a> {
                 self.as_dev(),
                 "liveupdate: removed before it was finished\n"
             );
+            removed::note(self);
+            if self.is_bridge() {
+                self.forget_lost_bus_numbers();
+            }
         }
         self.cleanup();
     }

@@ -124,7 +124,7 @@ unsafe extern "C" fn pci_liveupdate_cleanup_device(dev: *mut bindings::pci_dev) 
 ///
 /// `dev` must point to a valid device, which is not bound to a driver any more.
 #[export]
-unsafe extern "C" fn pci_liveupdate_remove_device(dev: *mut bindings::pci_dev) {
+unsafe extern "C" fn pci_liveupdate_device_removed(dev: *mut bindings::pci_dev) {
     // SAFETY: By the safety requirements.
     unsafe { Device::from_raw(dev) }.remove();
 }
@@ -135,7 +135,7 @@ unsafe extern "C" fn pci_liveupdate_remove_device(dev: *mut bindings::pci_dev) {
 ///
 /// Context: May sleep.
 ///
-/// Returns 0, or -EBUSY when it is preserved for the next kernel, be it as a bridge.
+/// Returns 0, or -EBUSY when it is preserved for the next kernel, itself or as a bridge.
 ///
 /// # Safety
 ///

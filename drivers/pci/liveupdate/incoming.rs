@@ -10,6 +10,7 @@ use crate::{
         Record,
         VERSION, //
     },
+    removed,
     RECORDS, //
 };
 use core::convert::Infallible;
@@ -166,8 +167,11 @@ impl Device<'_> {
     #[cold]
     fn setup_slow(self) {
         self.look_up();
-        if is_unreadable() && self.is_bridge() {
-            self.inherit();
+
+        // Without bus numbers nothing below it can be at work.
+        if is_unreadable() && self.is_bridge() && self.has_bus_numbers() {
+            // SAFETY: The device is being set up, which is what this is called for.
+            unsafe { self.inherit() };
         }
     }
 
@@ -329,6 +333,7 @@ impl PinnedDrop for Incoming {
 
         if *this.is_published {
             THERE.store(false, Relaxed);
+            removed::forget();
         }
         if let Some(hand_over) = this.hand_over.take() {
             if !*this.is_complete {

@@ -222,12 +222,15 @@ impl Slots {
             return;
         }
 
+        // What leads from a removed device to its domain may be gone: the record knows.
+        let key = record.address().key();
+
         // SAFETY: The records are locked.
         unsafe { device.set_outgoing_record(None) };
         // SAFETY: The slot was in use for the device until now, and isn't any more. It is one of
         // these, as there is only one object of this type that devices refer to.
         unsafe { self.as_mut().remove(record) };
-        self.project().devices.remove(device.address().key());
+        self.project().devices.remove(key);
     }
 
     /// Gives a device that has none a record, and takes a reference to the device.
@@ -235,11 +238,21 @@ impl Slots {
         let address = device.address();
         let devices = self.as_mut().project().devices;
 
-        devices.insert(address.key(), device.get(), GFP_KERNEL)?;
+        devices
+            .insert(address.key(), device.get(), GFP_KERNEL)
+            .inspect_err(|refused| {
+                // The driver knows of this one, and the other was removed.
+                if refused.error == EBUSY && !device.is_outgoing() {
+                    dev_warn!(
+                        device.as_dev(),
+                        "liveupdate: cannot be preserved: it is in the place of one that is\n"
+                    );
+                }
+            })?;
         match self.as_mut().insert(address, 1) {
             Ok(record) => {
-                // SAFETY: The slot is in use for the device, which takes it out of itself before
-                // the slot is given back, and before the slots go away.
+                // SAFETY: The slot is in use for the device. It is taken from the device before it
+                // is given back, and before the slots go away.
                 let record = unsafe { Entry::new(record) };
 
                 // SAFETY: The records are locked, and the slot was just put in use for the device,

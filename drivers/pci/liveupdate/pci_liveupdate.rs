@@ -14,6 +14,7 @@
 //! - [`preservable`]: what a device must be like to be preserved.
 //! - `iommu_group`: and its IOMMU group.
 //! - [`buses`]: bus numbers that stay.
+//! - [`removed`]: incoming devices that were removed, and may come back.
 //! - [`acs`]: Access Control Services that stay.
 //! - [`record`]: the format in which it is handed over.
 //! - [`debugfs`]: all of this, for people to see.
@@ -22,16 +23,20 @@
 //!
 //! From the outside in:
 //!
-//! 1. What our callers hold: the PCI core's `pci_rescan_remove_lock` when a device is set up,
-//!    LUO's locks of the session and the file, and `luo_register_rwlock`, when a driver's file
-//!    handler is called, the lock of the device when a driver is bound.
+//! 1. What our callers hold: the PCI core's `pci_rescan_remove_lock` when a device is set up or
+//!    removed, LUO's locks of the session and the file, and `luo_register_rwlock`, when a driver's
+//!    file handler is called, the lock of the device when a driver is bound. LUO holds
+//!    `luo_session_serialize_rwsem` while its data is frozen.
 //! 2. LUO's mutex of the outgoing data, or of the incoming data. LUO holds it in all callbacks of
 //!    [`Records`], and takes it whenever a reference to the data is got or put.
 //! 3. The mutex of the outgoing records, in [`outgoing::Outgoing`]. It is taken by who has a
 //!    reference to the outgoing data, after that was got, and dropped before the reference is put,
 //!    and by [`Records::freeze`] and [`Records::unfreeze`], inside of LUO's. The lock of a device
-//!    must not be taken with it held, as a driver may preserve its device when it is bound.
-//! 4. What the kernel locks to allocate memory, in KHO and elsewhere.
+//!    must not be taken with it held, as a driver may preserve its device when it is bound. The
+//!    last reference to a removed device may be dropped with it held, and with it the device's bus
+//!    goes.
+//! 4. The mutex of the list of removed devices, in [`removed`].
+//! 5. What the kernel locks to allocate memory, in KHO and elsewhere.
 //!
 //! There is no lock of ours for the incoming data. It is made by one thread, before anybody else
 //! can see it, and from then on nothing of it changes but the reference counts of its records,
@@ -60,6 +65,7 @@ mod iommu_group;
 mod outgoing;
 mod preservable;
 mod record;
+mod removed;
 #[cfg(CONFIG_PCI_LIVEUPDATE_KUNIT_TEST)]
 mod tests;
 
@@ -107,6 +113,8 @@ struct PciLiveupdate {
 
 impl kernel::Module for PciLiveupdate {
     fn init(_module: &'static ThisModule) -> Result<Self> {
+        // SAFETY: This is called once.
+        unsafe { removed::init() };
         Ok(Self {
             _debugfs: KBox::pin_init(debugfs::Files::new(), GFP_KERNEL)?,
         })

@@ -118,6 +118,9 @@ pub fn register_flb<H: FileHandler>(binding: &Binding<'_, H>) -> Result {
 
 /// A device that is preserved for the next kernel, until this is dropped.
 ///
+/// If it is dropped when the next kernel is on its way, which is then called off, the device stays
+/// preserved until the last file of any session is unpreserved.
+///
 /// # Invariants
 ///
 /// The device was preserved for this object, and is not unpreserved by anybody else.
@@ -154,6 +157,7 @@ impl Device {
     /// - `EINVAL` when the device is of a kind that cannot be preserved, which is logged: a virtual
     ///   function, a bridge, a device that needs a device-specific ACS quirk, or one that is not
     ///   alone in its IOMMU group for good.
+    /// - `ENODEV` when the device was removed or has no driver.
     /// - `ENOENT` when no file is preserved that [`register_flb`] was called for.
     /// - `EOPNOTSUPP` when live update is off, or without `CONFIG_PCI_LIVEUPDATE`.
     /// - `ENOSPC`, `EOVERFLOW`, `ENOMEM`.
