@@ -132,6 +132,19 @@ static void find_again(struct plu_device *d, const char *what)
 		  "it is not watched any more");
 }
 
+/* As quirks do it, and userspace can */
+static bool is_master_once_disabled(const char *path)
+{
+	struct plu_device *d = plu_at(path);
+
+	plu_set_bus_master(d->bdf, true);
+	if (plu_write_file(plu_sysfs(d, "enable"), "1\n") ||
+	    plu_write_file(plu_sysfs(d, "enable"), "0\n"))
+		plu_bail("%s: cannot be enabled and disabled", d->bdf);
+
+	return plu_is_bus_master(d->bdf);
+}
+
 /* Without the driver of ports */
 static void kernel_b(void)
 {
@@ -143,6 +156,9 @@ static void kernel_b(void)
 
 	find_again(plu_at(KEPT), "a preserved device");
 	find_again(plu_upstream(plu_at(KEPT), 2), "the root port above it");
+	plu_ok(is_master_once_disabled(KEPT),
+	       "a preserved device is a bus master when it is disabled without a driver");
+	plu_ok(!is_master_once_disabled(OTHER), "another is not");
 	plu_check("the devices are incoming");
 
 	bind_devices();
@@ -241,7 +257,7 @@ static const struct plu_test test = {
 	.qemu = topology,
 	.stage = {
 		{ .run = kernel_a, .plan = 2 },
-		{ .run = kernel_b, .plan = 14,
+		{ .run = kernel_b, .plan = 16,
 		  .cmdline = "plu.modules=none initcall_blacklist=pcie_portdrv_init" },
 		{ .run = kernel_c, .plan = 10, .cmdline = "plu.modules=none pci=nomsi" },
 	},
