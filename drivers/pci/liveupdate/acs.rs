@@ -58,9 +58,7 @@ impl Device<'_> {
         let Some(Ok(found)) = self.acs_controls().map(|offset| self.read_word(offset)) else {
             return;
         };
-        let Some(controls) = removed::acs(self).unwrap_or(Some(found)) else {
-            return;
-        };
+        let controls = removed::acs(self).unwrap_or(found);
 
         // SAFETY: By the safety requirements nobody else accesses the fields, which don't change
         // after that.

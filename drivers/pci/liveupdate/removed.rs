@@ -78,9 +78,9 @@ pub(crate) fn was(device: Device<'_>) -> bool {
     REMOVED.lock().iter().any(|removed| removed.key == key)
 }
 
-/// The ACS controls that the device had when it was removed while it was incoming, if it had any
-/// to keep. `None` if it wasn't removed.
-pub(crate) fn acs(device: Device<'_>) -> Option<Option<u16>> {
+/// The ACS controls that the device kept when it was removed while it was incoming, if it was, and
+/// had any.
+pub(crate) fn acs(device: Device<'_>) -> Option<u16> {
     if !is_ready() {
         return None;
     }
@@ -90,7 +90,7 @@ pub(crate) fn acs(device: Device<'_>) -> Option<Option<u16>> {
 
     all.iter()
         .find(|removed| removed.key == key)
-        .map(|removed| removed.acs)
+        .and_then(|removed| removed.acs)
 }
 
 /// Forgets all of them, as no device is incoming any more.
