@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The ACS controls of a bridge above a preserved device are written back when a reset
- * has cleared them, as long as the bridge is there, also when the live update is over.
- * Those of another bridge become what the kernel sets in one that was just switched on.
+ * has cleared them, as long as the bridge is there, also when the live update is over;
+ * and when the bridge was removed meanwhile. Those of another bridge become what the
+ * kernel sets in one that was just switched on.
  *
  * The bridges are a port of a switch each, with an ACS capability that a module adds,
  * and the reset is that of the bus above, by sysfs.
@@ -122,6 +123,12 @@ static void kernel_b(void)
 	plu_gives(reset_switch(OTHER), 0, "the other switch is reset");
 	plu_ok(controls_are(OTHER, ADDED), "the controls of its port are lost");
 
+	plu_gives(plu_remove(port(KEPT)), 0, "the incoming port is removed");
+	plu_gives(reset_switch(KEPT), 0, "its switch is reset meanwhile");
+	plu_rescan();
+	plu_ok(controls_are(KEPT, BY_HAND), "the controls are what they were before that");
+	plu_check("the device is incoming again");
+
 	session = plu_retrieve_session(SESSION);
 	plu_retrieve(session, plu_at(KEPT));
 	plu_finish(session);
@@ -140,7 +147,7 @@ static const struct plu_test test = {
 	.qemu = topology,
 	.stage = {
 		{ .run = kernel_a, .plan = 3 },
-		{ .run = kernel_b, .plan = 19,
+		{ .run = kernel_b, .plan = 23,
 		  .cmdline = "pci=config_acs=xxxxxx1@pci:104c:8233" },
 	},
 };
