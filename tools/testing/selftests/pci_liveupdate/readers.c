@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Who reads debugfs at the moment of the jump has a reference to what is handed over.
+ * The next kernel must not take that for a file which is yet to be finished: then
+ * nothing of the hand-over would ever be given back.
+ */
+
+#include "plu.h"
+
+#define SESSION		"readers"
+#define NR_READERS	8
+
+static void preserve(void)
+{
+	plu_find_devices(1);
+	plu_preserve(plu_session(SESSION), &plu.dev[0]);
+	plu_check("one device is outgoing");
+}
+
+static void read_all_the_time(void)
+{
+	for (int i = 0; i < NR_READERS; i++)
+		plu_start_reader();
+}
+
+static void retrieve(void)
+{
+	__u64 memory;
+	int session;
+
+	plu_take_over();
+	plu_check("it is incoming");
+	memory = plu_status_address("incoming_address");
+	plu_ok(plu_page_in_use(memory), "the hand-over is in memory");
+
+	session = plu_retrieve_session(SESSION);
+	plu_retrieve(session, &plu.dev[0]);
+	plu_finish(session);
+	plu_ok(plu_page_given_back(memory), "the memory was given back");
+	plu_check("nothing is left of it");
+}
+
+static const struct plu_test test = {
+	.name = "readers",
+	.stage = {
+		{ .run = preserve, .plan = 1, .before_jump = read_all_the_time },
+		{ .run = retrieve, .plan = 4 },
+	},
+};
+
+int main(int argc, char *argv[])
+{
+	return plu_main(argc, argv, &test);
+}
