@@ -126,7 +126,7 @@ build() {
 	say "  kernel ($variant) is being built; log: $obj/build.log"
 	if ! "${KMAKE[@]}" -C "$SOURCE" O="$obj" bzImage modules headers 2>&1 | tee "$obj/build.log" | progress "${total:-0}"; then
 		say ''
-		grep -nE -m1 -A25 '(^|[^_a-z])error(\[|:| )|\*\*\* ' "$obj/build.log" || tail -n 25 "$obj/build.log"
+		grep -v '(non-fatal' "$obj/build.log" | grep -nE -m1 -A25 '(^|[^_a-z])error(\[|:| )|\*\*\* ' || tail -n 25 "$obj/build.log"
 		die "the kernel ($variant) was not built after $(seconds_since "$start") s. The whole log: $obj/build.log"
 	fi
 	grep -nE 'warning(:|\[)' "$obj/build.log" | head -n 20 || true
