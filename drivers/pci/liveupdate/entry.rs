@@ -153,8 +153,13 @@ unsafe extern "C" fn pci_liveupdate_may_unbind(dev: *mut bindings::pci_dev) -> c
 /// runs.
 ///
 /// Context: Any context. The answer is final once the first device was set up.
+///
+/// # Safety
+///
+/// It is safe to call; that it is declared otherwise is for older compilers, to which all functions
+/// that C has declared are unsafe.
 #[export]
-extern "C" fn pci_liveupdate_keep_buses() -> bool {
+unsafe extern "C" fn pci_liveupdate_keep_buses() -> bool {
     incoming::keep_buses()
 }
 
