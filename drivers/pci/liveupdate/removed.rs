@@ -99,7 +99,7 @@ pub(crate) fn forget() {
         return;
     }
 
-    let all = core::mem::replace(&mut *REMOVED.lock(), KVec::new());
+    let all = core::mem::take(&mut *REMOVED.lock());
 
     drop(all);
 }
