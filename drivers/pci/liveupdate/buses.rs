@@ -51,6 +51,11 @@ impl Device<'_> {
         unsafe { Atomic::from_ptr(&raw mut (*self.bus()).liveupdate_lost_numbers) }
     }
 
+    /// Whether this is a bridge that came up without bus numbers, and still has none.
+    pub(crate) fn has_lost_bus_numbers(self) -> bool {
+        self.is_incoming_bridge() && self.lost_numbers().load(Relaxed) && !self.has_bus_numbers()
+    }
+
     /// The bridge is removed, so if it has lost its numbers, that doesn't matter any more.
     pub(crate) fn forget_lost_bus_numbers(self) {
         // Other bridges on the bus that have lost theirs are noticed when it is scanned again.

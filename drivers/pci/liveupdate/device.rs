@@ -375,7 +375,10 @@ impl<'a> Device<'a> {
                 self.as_dev(),
                 "liveupdate: removed before it was finished\n"
             );
-            removed::note(self);
+            // What is below a bridge that has lost its bus numbers may be at work all the while.
+            if !self.has_lost_bus_numbers() {
+                removed::note(self);
+            }
             if self.is_bridge() {
                 self.forget_lost_bus_numbers();
             }
