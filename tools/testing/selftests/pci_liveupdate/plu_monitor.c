@@ -43,9 +43,32 @@ static void write_port(const char *text)
 	}
 }
 
+static void read_port(void)
+{
+	ssize_t len;
+
+	do {
+		len = read(port, answer + answer_len, sizeof(answer) - 1 - answer_len);
+		if (len > 0)
+			answer_len += len;
+	} while (len > 0);
+	answer[answer_len] = '\0';
+}
+
+/* What is sent while the port is set up may be lost: ask again, now and then. */
+static bool is_prompting(void *asked)
+{
+	if (!((*(unsigned int *)asked)++ % 128))
+		write_port("\n");
+	read_port();
+
+	return strstr(answer, PROMPT);
+}
+
 static void open_port(void)
 {
 	struct termios settings;
+	unsigned int asked = 0;
 
 	if (port >= 0)
 		return;
@@ -62,21 +85,16 @@ static void open_port(void)
 		plu_bail(PORT ": %s", strerror(errno));
 
 	/* Up to now a terminal may have echoed what the monitor had to say: end that line. */
-	write_port("\n");
+	if (!plu_wait_for(is_prompting, &asked))
+		plu_skip("QEMU's monitor does not answer on " PORT);
 }
 
 /* Has it said what we wait for, and the next prompt? */
 static bool has_answered(void *arg)
 {
 	const char *mark;
-	ssize_t len;
 
-	do {
-		len = read(port, answer + answer_len, sizeof(answer) - 1 - answer_len);
-		if (len > 0)
-			answer_len += len;
-	} while (len > 0);
-	answer[answer_len] = '\0';
+	read_port();
 	mark = strstr(answer, arg);
 
 	return mark && strstr(mark, PROMPT);
