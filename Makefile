@@ -3,7 +3,7 @@
 # PCI Live Update: the ways in. `make help` lists them; the work is done by scripts/.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check enumeration-cost kernel apply unapply lint clean distclean
+.PHONY: help demo test check test-debug enumeration-cost kernel apply unapply lint clean distclean
 
 # Given on the command line or in the environment, and read by the scripts.
 export KDIR DEBUG ACCEL LLVM V T FORCE
@@ -18,6 +18,7 @@ help: ## this list
 	@echo 'Settings:'
 	@echo '  KDIR=DIRECTORY  a kernel tree of your own instead of the one from Debian'
 	@echo '  DEBUG=1         a kernel with KASAN, lockdep, kmemleak and more checks'
+	@echo '  DEBUG=kcsan     a kernel that finds data races'
 	@echo '  ACCEL=kvm       KVM instead of emulation'
 	@echo '  V=1             show commands'
 
@@ -27,8 +28,11 @@ demo: ## PCI devices survive a kexec, shown live: the main job
 test: ## everything that must pass
 	$(Q)scripts/test.sh
 
-check: ## one test: make check T=basic
-	$(Q)scripts/test.sh "$(T)"
+check: ## one test, or some: make check T=basic
+	$(Q)scripts/test.sh $(or $(T),"")
+
+test-debug: ## all tests, or those named with T=, on kernels that look for mistakes with memory, locks and data races
+	$(Q)scripts/test-debug.sh $(T)
 
 enumeration-cost: ## what the option costs at boot, counted in instructions
 	$(Q)scripts/enumeration-cost.sh

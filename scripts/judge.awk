@@ -51,9 +51,19 @@ cycle != "" && / at: / {
 	cycle = ""
 }
 
-!splat && !said && (line ~ /^(WARNING|BUG): / || line ~ /(KASAN|UBSAN|KCSAN|KFENCE): / || line ~ /^INFO: (task|rcu|lockdep|trying|possible)/ ||
+# Races in other parts of the kernel are for others to find: one that is ours has something of ours on one of its stacks.
+line ~ /^BUG: KCSAN: / { race = line; ours = 0 }
+race != "" {
+	if (line ~ /liveupdate|luo_|kho_/) ours = 1
+	if (line ~ /^=+$/) {
+		if (ours) bad("the kernel complained: " race)
+		race = ""
+	}
+}
+
+race == "" && !splat && !said && (line ~ /^(WARNING|BUG): / || line ~ /(KASAN|UBSAN|KFENCE): / || line ~ /^INFO: (task|rcu|lockdep|trying|possible)/ ||
 	line ~ /(rcu|RCU): INFO: / || line ~ /suspicious RCU usage/ || line ~ /kmemleak: [1-9][0-9]* new suspected/ ||
-	line ~ /^unreferenced object/ || line ~ /sysfs: cannot create duplicate/ || line ~ /rust_kernel: panicked|panicked at/) {
+	line ~ /^unreferenced object/ || line ~ /sysfs: cannot create duplicate|ODEBUG: / || line ~ /rust_kernel: panicked|panicked at/) {
 	bad("the kernel complained: " line)
 }
 line ~ /Kernel panic - not syncing/ || line ~ /^(Oops|kernel BUG)/ || line ~ /general protection fault|double fault|unable to handle/ {
@@ -72,6 +82,8 @@ done != "" && index(line, done) { finished = 1 }
 END {
 	if (cycle != "")
 		bad("the kernel complained: " cycle)
+	if (race != "")
+		bad("the kernel complained: " race)
 	if (splat && !forgiven)
 		bad("the kernel warned: " culprit)
 	for (i = 1; i <= nr_expect; i++)

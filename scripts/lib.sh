@@ -18,7 +18,11 @@ KERNEL_SUITES="trixie-backports forky sid"
 export KERNEL_SERIES KERNEL_PACKAGE KERNEL_SUITES
 
 # A kernel can be built in more than one way; each has an object folder of its own.
-if [ "${DEBUG:-0}" = 1 ]; then VARIANT=debug; else VARIANT=main; fi
+case ${DEBUG:-0} in
+1) VARIANT=debug ;;
+kcsan) VARIANT=kcsan ;;
+*) VARIANT=main ;;
+esac
 export VARIANT
 
 [ "${V:-0}" = 1 ] && set -x

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# test.sh [NAME]: builds what is not up to date and runs all tests, or one. The last line is "N passed, N failed", with
+# test.sh [NAME...]: builds what is not up to date and runs all tests, or some. The last line is "N passed, N failed", with
 # ", N skipped" when some were.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
@@ -13,12 +13,13 @@ parallel=2
 
 mapfile -t tests < <("$TOP/scripts/list-tests.sh")
 if [ $# != 0 ]; then
-	if ! printf '%s\n' "${tests[@]}" | grep -qxF -- "$1"; then
-		[ -z "$1" ] || say "There is no test \"$1\"."
-		say "make check T=NAME, with one of these names:" "${tests[*]}" | fold -s -w 78
+	for name; do
+		printf '%s\n' "${tests[@]}" | grep -qxF -- "$name" && continue
+		[ -z "$name" ] || say "There is no test \"$name\"."
+		say "make check T=NAME, with one of these names, or some:" "${tests[*]}" | fold -s -w 78
 		exit 2
-	fi
-	tests=("$1")
+	done
+	tests=("$@")
 fi
 check_settings
 start=$EPOCHREALTIME

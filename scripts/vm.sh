@@ -27,6 +27,9 @@ COMMAND_LINE="console=ttyS0 panic=-1 oops=panic printk.devkmsg=on no_timer_check
 # the memory; and the next kernel's shadow must fit in.
 if [ "${VARIANT:-}" = debug ]; then COMMAND_LINE+=" kho_scratch=32M,32M,640M"; fi
 
+# What is found by chance gets more time where there is something that finds it.
+case ${VARIANT:-} in debug | kcsan) COMMAND_LINE+=" plu.seconds=60" ;; esac
+
 # make_guest: in a folder of this run's own, GUEST, which goes away with it.
 make_guest() {
 	mkdir -p "$BUILD/$VARIANT/logs"
@@ -53,13 +56,16 @@ check_settings() {
 qemu_command() {
 	# One thread for both processors: with two, QEMU 10 aborts now and then when one of them writes to a BAR. Two guests at
 	# a time keep the machine busy all the same.
-	local word words devices memory=1G accel=${ACCEL:-tcg} smp=2 socket=$SCRATCH/monitor.$BASHPID
+	local word words devices accel=${ACCEL:-tcg} socket=$SCRATCH/monitor.$BASHPID
 	[ "$accel" != tcg ] || accel=tcg,thread=single
+	local smp=(-smp 2) memory=(-m 1G)
 	# More would not all be below 4 GB, and some devices reach no further.
-	[ "$VARIANT" != debug ] || memory=2800M
+	[ "$VARIANT" != debug ] || memory=(-m 2800M)
 	# Who wants instructions to be counted gets emulation with one processor.
-	case " ${4:-} " in *[[:space:]]-icount[[:space:]]*) accel=tcg,thread=single smp=1 ;; esac
-	QEMU=(qemu-system-x86_64 -M "q35,hpet=off" -accel "$accel" -smp "$smp" -m "$memory" -no-reboot -nodefaults -display none
+	case " ${4:-} " in *[[:space:]]-icount[[:space:]]*) accel=tcg,thread=single smp=(-smp 1) ;; esac
+	case " ${4:-} " in *[[:space:]]-smp[[:space:]]*) smp=() ;; esac
+	case " ${4:-} " in *[[:space:]]-m[[:space:]]*) memory=() ;; esac
+	QEMU=(qemu-system-x86_64 -M "q35,hpet=off" -accel "$accel" "${smp[@]}" "${memory[@]}" -no-reboot -nodefaults -display none
 		-chardev "socket,id=monitor,path=$socket,server=on,wait=off" -mon "chardev=monitor,mode=readline"
 		-chardev "socket,id=com2,path=$socket" -device "isa-serial,chardev=com2,index=1")
 	[ "$accel" != kvm ] || QEMU+=(-cpu host)
