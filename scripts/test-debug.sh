@@ -31,10 +31,5 @@ run 1 "$@"
 [ ${#racing[@]} = 0 ] || run kcsan "${racing[@]}"
 
 say '' "both kernels:"
-awk '{ for (i = 2; i <= NF; i += 2) sum[$i] += $(i - 1) }
-	END {
-		printf "%d passed, %d failed", sum["passed,"], sum["failed"] + sum["failed,"]
-		if (sum["skipped"]) printf ", %d skipped", sum["skipped"]
-		print ""
-	}' "$SCRATCH/sums"
+awk -f "$TOP/scripts/add-results.awk" "$SCRATCH/sums"
 exit "$bad"
