@@ -64,15 +64,13 @@ impl Kind {
     }
 }
 
-/// What a device's file does when the next kernel is on its way.
-#[derive(Clone, Copy)]
-pub(crate) enum Freeze {
-    /// Nothing that it shouldn't.
-    Normal,
-    /// It fails.
-    Fail,
-    /// It tries to preserve and to unpreserve devices.
-    Try,
+/// A step in the life of a preserved file, which can be made to fail.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    Preserve,
+    Freeze,
+    Retrieve,
+    CanFinish,
 }
 
 /// A device, as long as it is bound or a file of it is open.
@@ -87,8 +85,11 @@ pub(crate) struct TestDevice {
     pub(crate) cookie: Atomic<u64>,
     /// Preserved by a command, not with a file.
     pub(crate) is_preserved: Atomic<bool>,
+    /// The step of the device's files that fails.
     #[pin]
-    pub(crate) freeze: Mutex<Freeze>,
+    fails: Mutex<Option<Step>>,
+    /// When the next kernel is on its way, its file tries to preserve and to unpreserve devices.
+    pub(crate) tries: Atomic<bool>,
     /// What came of trying to preserve and unpreserve while the previous kernel was frozen.
     pub(crate) tried: Tried,
 }
@@ -129,7 +130,8 @@ impl TestDevice {
             bar,
             cookie: Atomic::new(0),
             is_preserved: Atomic::new(false),
-            freeze <- new_mutex!(Freeze::Normal),
+            fails <- new_mutex!(None),
+            tries: Atomic::new(false),
             tried: Tried::new(),
         })
     }
@@ -139,6 +141,19 @@ impl TestDevice {
         let device: &kernel::device::Device = self.pdev.as_ref();
 
         device.name()
+    }
+
+    /// Makes a step fail from now on, and all others not.
+    pub(crate) fn set_failing(&self, step: Option<Step>) {
+        *self.fails.lock() = step;
+    }
+
+    /// Fails if this step is to.
+    pub(crate) fn may_fail(&self, step: Step) -> Result {
+        if *self.fails.lock() == Some(step) {
+            return Err(EIO);
+        }
+        Ok(())
     }
 
     /// Whether the device tells its vendor.

@@ -6,13 +6,15 @@
 //!
 //! - `cookie N` stores a number in the device.
 //! - `preserve`, `unpreserve` and `finish` are [raw calls](crate::raw) of the PCI core.
-//! - `freeze fail` makes the freezing of the preserved file fail, `freeze try` makes it try what it
-//!   must not, and `freeze normal` takes either back.
+//! - `fail preserve`, `fail freeze`, `fail retrieve` and `fail can_finish` make this step fail for
+//!   files of the device, instead of any other, and `fail nothing` takes that back.
+//! - `freeze try` makes the preserved file try what it must not when it is frozen, and
+//!   `freeze normal` takes that back.
 
 use crate::{
     device::{
         self,
-        Freeze,
+        Step,
         TestDevice, //
     },
     raw, //
@@ -98,9 +100,15 @@ fn describe(device: &TestDevice) -> Result<CString> {
     ))
 }
 
-fn set_freeze(device: &TestDevice, freeze: Freeze) -> Result {
-    *device.freeze.lock() = freeze;
-    Ok(())
+fn step_of(name: &[u8]) -> Result<Option<Step>> {
+    match name {
+        b"nothing" => Ok(None),
+        b"preserve" => Ok(Some(Step::Preserve)),
+        b"freeze" => Ok(Some(Step::Freeze)),
+        b"retrieve" => Ok(Some(Step::Retrieve)),
+        b"can_finish" => Ok(Some(Step::CanFinish)),
+        _ => Err(EINVAL),
+    }
 }
 
 fn execute(device: &TestDevice, command: &[u8]) -> Result {
@@ -121,9 +129,18 @@ fn execute(device: &TestDevice, command: &[u8]) -> Result {
             device.is_preserved.store(false, Relaxed);
             Ok(())
         }
-        b"freeze normal" => set_freeze(device, Freeze::Normal),
-        b"freeze fail" => set_freeze(device, Freeze::Fail),
-        b"freeze try" => set_freeze(device, Freeze::Try),
+        [b'f', b'a', b'i', b'l', b' ', step @ ..] => {
+            device.set_failing(step_of(step)?);
+            Ok(())
+        }
+        b"freeze try" => {
+            device.tries.store(true, Relaxed);
+            Ok(())
+        }
+        b"freeze normal" => {
+            device.tries.store(false, Relaxed);
+            Ok(())
+        }
         b"finish" => {
             device.pdev.liveupdate_finish();
             Ok(())

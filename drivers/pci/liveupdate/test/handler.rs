@@ -4,7 +4,7 @@
 
 use crate::{
     device::{
-        Freeze,
+        Step,
         TestDevice,
         Tried,
         DEVICES, //
@@ -93,6 +93,15 @@ impl Record {
     fn is_of(&self, device: &TestDevice) -> bool {
         CStr::from_bytes_until_nul(&self.name).is_ok_and(|name| name == device.name())
     }
+
+    /// The device that the record is of, if the driver is bound to it.
+    fn device(&self) -> Option<Arc<TestDevice>> {
+        DEVICES
+            .lock()
+            .iter()
+            .find(|entry| self.is_of(&entry.device))
+            .map(|entry| entry.device.clone())
+    }
 }
 
 /// What this kernel keeps for a preserved file.
@@ -131,10 +140,13 @@ impl FileHandler for Files {
         let state = State {
             record,
             _preservation: device.pdev.liveupdate_preserve()?,
-            device,
+            device: device.clone(),
         };
+        let state = KBox::new(state, GFP_KERNEL)?;
 
-        Ok((KBox::new(state, GFP_KERNEL)?, handle))
+        // Last, so that there is something to take back.
+        device.may_fail(Step::Preserve)?;
+        Ok((state, handle))
     }
 
     fn freeze(_file: &File, state: &State, handle: Handle) -> Result<Handle> {
@@ -144,12 +156,9 @@ impl FileHandler for Files {
             .cookie
             .store(state.device.cookie.load(Relaxed), Relaxed);
 
-        let freeze = *state.device.freeze.lock();
-
-        match freeze {
-            Freeze::Normal => (),
-            Freeze::Fail => return Err(EIO),
-            Freeze::Try => state.record.try_to_change(&state.device),
+        state.device.may_fail(Step::Freeze)?;
+        if state.device.tries.load(Relaxed) {
+            state.record.try_to_change(&state.device);
         }
         Ok(handle)
     }
@@ -167,17 +176,30 @@ impl FileHandler for Files {
         if !entry.device.pdev.liveupdate_is_incoming() {
             return Err(ENODEV);
         }
+
+        let file = entry.node.create_file(
+            c"[pci_liveupdate_test]",
+            entry.device.clone(),
+            flags::O_RDWR,
+        )?;
+
+        entry.device.may_fail(Step::Retrieve)?;
         entry
             .device
             .cookie
             .store(record.cookie.load(Relaxed), Relaxed);
         entry.device.tried.set(&record.tried);
+        Ok(file)
+    }
 
-        entry.node.create_file(
-            c"[pci_liveupdate_test]",
-            entry.device.clone(),
-            flags::O_RDWR,
-        )
+    fn can_finish(_file: Retrieval<'_>, handle: Handle) -> bool {
+        let Ok(record) = handle.peek::<Record>() else {
+            return true;
+        };
+
+        record
+            .device()
+            .is_none_or(|device| device.may_fail(Step::CanFinish).is_ok())
     }
 
     fn finish(_file: Retrieval<'_>, handle: Handle) {
@@ -185,13 +207,8 @@ impl FileHandler for Files {
             pr_warn!("nothing was preserved at {handle}\n");
             return;
         };
-        let device = DEVICES
-            .lock()
-            .iter()
-            .find(|entry| record.is_of(&entry.device))
-            .map(|entry| entry.device.clone());
 
-        if let Some(device) = device {
+        if let Some(device) = record.device() {
             if device.pdev.liveupdate_is_incoming() {
                 device.pdev.liveupdate_finish();
             }

@@ -62,7 +62,7 @@ static int preserve_both(void)
 	/* In this order they are frozen. */
 	plu_preserve(session, trying);
 	plu_preserve(session, failing);
-	if (plu_command(trying, "freeze try") || plu_command(failing, "freeze fail"))
+	if (plu_command(trying, "freeze try") || plu_command(failing, "fail freeze"))
 		plu_bail("the driver does not know what to do");
 
 	return session;
@@ -90,7 +90,7 @@ static void preserve(void)
 	abort_it(other);
 
 	plu_gives(plu_command(trying, "freeze normal"), 0, "one file is to do nothing else");
-	plu_gives(plu_command(failing, "freeze normal"), 0, "and the other not to fail");
+	plu_gives(plu_command(failing, "fail nothing"), 0, "and the other not to fail");
 }
 
 static void retrieve(void)
