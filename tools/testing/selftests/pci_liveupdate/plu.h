@@ -383,6 +383,12 @@ bool __printf(1, 2) plu_check(const char *fmt, ...);
 /* The same, as part of another result. */
 bool plu_is_as_expected(void);
 
+/*
+ * Does the kernel find its lists, counts and devices to agree? plu_check() asks, too.
+ * To be asked when nothing changes any of that.
+ */
+bool plu_is_consistent(void);
+
 /* Does an open file stand for this device, working, with this cookie? */
 bool plu_file_is(int fd, const struct plu_device *d, __u64 cookie);
 

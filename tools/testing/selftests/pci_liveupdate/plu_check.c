@@ -267,6 +267,24 @@ static unsigned int count_finished(const struct plu_device *d, const struct plu_
 	return n;
 }
 
+bool plu_is_consistent(void)
+{
+	static const char path[] = PLU_DEBUGFS "/check";
+	int ret;
+
+	/* A kernel of it that is older has no such file. */
+	if (!plu_exists(path))
+		return true;
+
+	ret = plu_read_file(path, list, sizeof(list));
+	if (ret < 0)
+		plu_say("%s: %s", path, strerror(-ret));
+	else if (strcmp(list, "ok\n"))
+		plu_say("the kernel finds:\n%s", list);
+
+	return ret > 0 && !strcmp(list, "ok\n");
+}
+
 bool plu_is_as_expected(void)
 {
 	unsigned int incoming, finished = 0;
@@ -287,6 +305,7 @@ bool plu_is_as_expected(void)
 	check_status("keep_bridges", is_unreadable() ? "yes" : "no");
 	check_status("keep_buses", is_unreadable() || plu.keep_buses ? "yes" : "no");
 	check_status("frozen", "no");
+	differences += !plu_is_consistent();
 
 	plu_read_log();
 	for (d = plu.dev; d < plu_end(); d++) {
