@@ -5,9 +5,11 @@
 //! - `outgoing`: a line for each device that is preserved for the next kernel.
 //! - `incoming`: a line for each device that the previous kernel preserved, until all are
 //!   finished.
+//! - `check`: whether all that is known fits together.
 //! - `status`: the version of the format, what became of the hand-over, and numbers.
 
 use crate::{
+    consistency,
     device,
     incoming::{
         self,
@@ -40,6 +42,8 @@ pub(crate) struct Files {
     #[pin]
     incoming: File<IncomingFile>,
     #[pin]
+    check: File<CheckFile>,
+    #[pin]
     status: File<StatusFile>,
 }
 
@@ -51,6 +55,7 @@ impl Files {
             Ok(try_pin_init!(Self {
                 outgoing <- dir.read_only_file(c"outgoing", OutgoingFile),
                 incoming <- dir.read_only_file(c"incoming", IncomingFile),
+                check <- dir.read_only_file(c"check", CheckFile),
                 status <- dir.read_only_file(c"status", StatusFile),
                 _dir: dir.clone(),
             }? Error))
@@ -144,6 +149,14 @@ impl Writer for IncomingFile {
             f.write_fmt(fmt!("{snapshot} finished={finished}\n"))?;
         }
         Ok(())
+    }
+}
+
+struct CheckFile;
+
+impl Writer for CheckFile {
+    fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        consistency::write(f)
     }
 }
 

@@ -13,6 +13,7 @@ use crate::{
     RECORDS, //
 };
 use core::ptr::{
+    null,
     null_mut,
     NonNull, //
 };
@@ -158,6 +159,24 @@ impl<'a> Device<'a> {
 
     pub(crate) fn is_outgoing(self) -> bool {
         !self.outgoing().load(Relaxed).is_null()
+    }
+
+    /// Whether `record` is the device's record for the next kernel.
+    pub(crate) fn points_out_to(self, record: &Record) -> bool {
+        core::ptr::eq(self.outgoing().load(Relaxed).cast(), record)
+    }
+
+    /// Whether `record` is the device's record by the previous kernel; `None` if it has to have
+    /// none of its own.
+    pub(crate) fn points_in_to(self, record: Option<&Record>) -> bool {
+        let expected = record.map_or(null(), core::ptr::from_ref);
+
+        core::ptr::eq(self.incoming().load(Relaxed).cast(), expected)
+    }
+
+    /// Whether this is the same device as `other`.
+    pub(crate) fn is(self, other: Device<'_>) -> bool {
+        self.as_raw() == other.as_raw()
     }
 
     /// The device's record for the next kernel.

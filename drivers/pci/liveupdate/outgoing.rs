@@ -286,10 +286,27 @@ impl Slots {
         self.blocks.iter().filter(|record| record.refcount() != 0)
     }
 
-    #[cfg(CONFIG_PCI_LIVEUPDATE_KUNIT_TEST)]
-    pub(crate) fn parts(&self) -> (&Header, &BlockSet<Record>) {
-        (&self.header, &self.blocks)
+    /// What this is made of, to see whether it fits together.
+    pub(crate) fn parts(&self) -> Parts<'_> {
+        Parts {
+            header: &self.header,
+            blocks: &self.blocks,
+            free: &self.free,
+        }
     }
+
+    /// Makes the header say that there are more or fewer records than there are.
+    #[cfg(CONFIG_PCI_LIVEUPDATE_KUNIT_TEST)]
+    pub(crate) fn miscount(self: Pin<&mut Self>, nr_devices: u32) {
+        self.project().header.nr_devices = nr_devices;
+    }
+}
+
+/// The parts of [`Slots`].
+pub(crate) struct Parts<'a> {
+    pub(crate) header: &'a Preserved<Header>,
+    pub(crate) blocks: &'a BlockSet<Record>,
+    pub(crate) free: &'a KVVec<Entry<Record>>,
 }
 
 #[pinned_drop]

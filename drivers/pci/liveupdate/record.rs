@@ -141,6 +141,11 @@ impl Record {
         self.set_refcount(refcount);
     }
 
+    /// Whether it is as a free slot has to be.
+    pub(crate) fn is_clear(&self) -> bool {
+        self.address() == Address { domain: 0, bdf: 0 } && self.refcount() == 0
+    }
+
     /// Makes the record a free slot.
     pub(crate) fn clear(&self) {
         self.fill(Address { domain: 0, bdf: 0 }, 0);

@@ -5,7 +5,10 @@
 //! When such a device is found again, its record says that it is incoming, but it may have been
 //! without power. So what it has in its registers then is not what the previous kernel left.
 
-use crate::device::Device;
+use crate::{
+    device::Device,
+    incoming, //
+};
 use kernel::{
     prelude::*,
     sync::atomic::{
@@ -61,6 +64,10 @@ pub(crate) fn note(device: Device<'_>) {
     let acs = device.kept_acs();
     let mut all = REMOVED.lock();
 
+    // Who ends the hand-over says so, and then forgets all.
+    if !incoming::is_there() {
+        return;
+    }
     match all.iter_mut().find(|removed| removed.key == key) {
         Some(removed) => removed.acs = acs,
         None => drop(all.push(Removed { key, acs }, GFP_KERNEL)),
@@ -91,6 +98,11 @@ pub(crate) fn acs(device: Device<'_>) -> Option<u16> {
     all.iter()
         .find(|removed| removed.key == key)
         .and_then(|removed| removed.acs)
+}
+
+/// Whether no device was removed while it was incoming, as far as that still matters.
+pub(crate) fn is_empty() -> bool {
+    !is_ready() || REMOVED.lock().is_empty()
 }
 
 /// Forgets all of them, as no device is incoming any more.

@@ -6,18 +6,24 @@
 //! handed over. What kexec adds to it is tested by `tools/testing/selftests/pci_liveupdate/`.
 
 use crate::{
+    consistency::Report,
+    device::Device,
     incoming::{
         Incoming,
         Unreadable, //
     },
-    outgoing::Slots,
+    outgoing::{
+        Parts,
+        Slots, //
+    },
     record::{
         Address,
         Header,
         Record,
         COMPATIBLE,
         VERSION, //
-    }, //
+    },
+    rescan::RescanLock, //
 };
 use kernel::{
     bindings,
@@ -216,8 +222,8 @@ mod cases {
 
         // What Rust writes, C reads.
         let (slots, _) = filled(1)?;
-        let (header, blocks) = slots.parts();
-        let c_header = core::ptr::from_ref(header).cast::<bindings::pci_ser>();
+        let Parts { header, blocks, .. } = slots.parts();
+        let c_header = core::ptr::from_ref(&**header).cast::<bindings::pci_ser>();
         // SAFETY: The compiler checks that size and layout are the same.
         let c_header = unsafe { c_header.read_unaligned() };
         assert_eq!({ c_header.version }, 2);
@@ -242,7 +248,7 @@ mod cases {
     #[test]
     fn a_header_without_devices_has_no_blocks() -> Result {
         let slots = slots()?;
-        let (header, blocks) = slots.parts();
+        let Parts { header, blocks, .. } = slots.parts();
 
         assert_eq!(header.nr_devices, 0);
         assert!(header.devices().is_none());
@@ -266,21 +272,21 @@ mod cases {
         assert_eq!(record.into_raw(), slot);
         assert_eq!(record.address(), address(7));
         assert_eq!(slots.len(), 3);
-        assert_eq!(slots.parts().1.len(), 3);
+        assert_eq!(slots.parts().blocks.len(), 3);
         Ok(())
     }
 
     #[test]
     fn slots_grow_by_a_block() -> Result {
         let (mut slots, _) = filled(PER_BLOCK)?;
-        let handle = slots.parts().0.devices();
-        assert_eq!(slots.parts().1.capacity(), PER_BLOCK);
+        let handle = slots.parts().header.devices();
+        assert_eq!(slots.parts().blocks.capacity(), PER_BLOCK);
 
         slots.as_mut().insert(address(PER_BLOCK), 1)?;
-        assert_eq!(slots.parts().1.capacity(), 2 * PER_BLOCK);
+        assert_eq!(slots.parts().blocks.capacity(), 2 * PER_BLOCK);
         assert_eq!(slots.len() as usize, PER_BLOCK + 1);
         // Where the first block is does not change.
-        assert_eq!(slots.parts().0.devices(), handle);
+        assert_eq!(slots.parts().header.devices(), handle);
         Ok(())
     }
 
@@ -300,11 +306,11 @@ mod cases {
         assert_eq!(slots.iter().count(), 0);
 
         // The memory is used again, not added to.
-        let capacity = slots.parts().1.capacity();
+        let capacity = slots.parts().blocks.capacity();
         for n in 0..MANY {
             slots.as_mut().insert(address(n), 1)?;
         }
-        assert_eq!(slots.parts().1.capacity(), capacity);
+        assert_eq!(slots.parts().blocks.capacity(), capacity);
         Ok(())
     }
 
@@ -328,13 +334,120 @@ mod cases {
         }
         assert_eq!(slots.len() as usize, MANY);
         assert_eq!(slots.iter().count(), MANY);
-        assert_eq!(slots.parts().1.len(), MANY);
+        assert_eq!(slots.parts().blocks.len(), MANY);
 
         // Each is where its owner believes it is.
         for record in &records {
             assert_eq!(record.refcount(), 1);
             assert!(slots.iter().any(|other| core::ptr::eq(other, &**record)));
         }
+        Ok(())
+    }
+
+    /// How much is wrong with slots, apart from devices.
+    fn problems(slots: &Slots) -> usize {
+        let mut report = Report::new(None);
+
+        slots.check_slots(&mut report);
+        report.problems()
+    }
+
+    #[test]
+    fn wrong_slots_are_noticed() -> Result {
+        let (mut slots, records) = filled(3)?;
+        let unused = Address { domain: 0, bdf: 0 };
+
+        // SAFETY: It is a slot of these, and given back once.
+        unsafe { slots.as_mut().remove(records[1]) };
+        assert_eq!(problems(&slots), 0);
+
+        // The header counts a device more, or less.
+        for nr_devices in [1, 3] {
+            slots.as_mut().miscount(nr_devices);
+            assert_eq!(problems(&slots), 1);
+        }
+        slots.as_mut().miscount(2);
+        assert_eq!(problems(&slots), 0);
+
+        // A free slot has an address, or a reference count.
+        records[1].fill(address(5), 0);
+        assert_eq!(problems(&slots), 1);
+        records[1].fill(unused, 1);
+        assert!(problems(&slots) > 0);
+        records[1].clear();
+        assert_eq!(problems(&slots), 0);
+
+        // A slot is lost.
+        records[0].clear();
+        assert!(problems(&slots) > 0);
+        records[0].fill(address(0), 1);
+        assert_eq!(problems(&slots), 0);
+        Ok(())
+    }
+
+    #[test]
+    fn records_that_devices_do_not_have_are_noticed() -> Result {
+        let rescan = RescanLock::lock();
+        let mut devices = rescan.devices();
+        let Some(device) = devices.find(|device| {
+            let device = Device::new(device);
+
+            !device.is_bridge() && !device.is_outgoing() && device.upstream_bridges().count() > 0
+        }) else {
+            pr_info!("there is no device below a bridge\n");
+            return Ok(());
+        };
+        let device = Device::new(&device);
+        let bridge = device.upstream_bridges().next().ok_or(ENODEV)?;
+        let mut slots = slots()?;
+        let problems = |slots: &Slots| {
+            let mut report = Report::new(None);
+
+            slots.check_devices(&mut report);
+            for device in rescan.devices() {
+                slots.check_device(Device::new(&device), &mut report);
+            }
+            report.problems()
+        };
+
+        slots.as_mut().preserve(device)?;
+        assert_eq!(problems(&slots), 0);
+
+        // The bridge is counted wrong.
+        // SAFETY: Nobody else has the records.
+        let record = unsafe { bridge.outgoing_record() }.ok_or(ENOENT)?;
+        record.set_refcount(2);
+        assert_eq!(problems(&slots), 1);
+        record.set_refcount(1);
+        assert_eq!(problems(&slots), 0);
+
+        // A device does not know of its record, or has that of another one.
+        // SAFETY: As above.
+        let own = unsafe { device.outgoing_record() };
+        for wrong in [None, Some(record)] {
+            // SAFETY: As above; it is put right again.
+            unsafe { device.set_outgoing_record(wrong) };
+            assert_eq!(problems(&slots), 1);
+        }
+        // SAFETY: As above; this is what it was before.
+        unsafe { device.set_outgoing_record(own) };
+        assert_eq!(problems(&slots), 0);
+
+        // A record of no device.
+        let stray = insert(
+            &mut slots,
+            Address {
+                domain: u32::MAX,
+                bdf: 0,
+            },
+        )?;
+        assert_eq!(problems(&slots), 2);
+        // SAFETY: It is a slot of these, and given back once.
+        unsafe { slots.as_mut().remove(stray) };
+
+        slots.as_mut().unpreserve(device, |_| ())?;
+        assert_eq!(problems(&slots), 0);
+        assert_eq!(slots.len(), 0);
         Ok(())
     }
 
