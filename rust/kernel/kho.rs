@@ -54,6 +54,7 @@ mod entry;
 pub use self::block::{
     BlockSet,
     ChainError,
+    RestoreBlocks,
     RestoredBlockSet, //
 };
 #[cfg(CONFIG_LIVEUPDATE)]

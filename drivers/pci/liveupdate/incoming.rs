@@ -7,17 +7,19 @@ use crate::{
     record::{
         Address,
         Header,
-        Record,
-        VERSION, //
+        Record, //
     },
     removed,
+    validate::{
+        validate,
+        Summary,
+        Unreadable, //
+    },
     RECORDS, //
 };
 use core::convert::Infallible;
 use kernel::{
-    fmt,
     kho::{
-        ChainError,
         Entry,
         Handle,
         Restored,
@@ -34,60 +36,6 @@ use kernel::{
     warn_on,
     xarray::PlainXArray, //
 };
-
-/// Why a hand-over can't be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Unreadable {
-    /// Nothing was preserved where the header should be.
-    NoHeader(Handle),
-    /// The header is of another version of the format.
-    Version(u32),
-    /// The chain of blocks is broken.
-    Chain(ChainError),
-    /// The header says that there are this many devices, and there are that many.
-    Count { header: u32, records: u32 },
-    /// The reference count of a device is larger than the number of devices.
-    Refcount(Address, u16),
-    /// There are two records of a device.
-    Twice(Address),
-    /// There is no memory to read it.
-    NoMemory,
-    /// LUO doesn't give it to us.
-    Refused(Error),
-}
-
-impl fmt::Display for Unreadable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoHeader(handle) => f.write_fmt(fmt!("nothing was preserved at {handle}")),
-            Self::Version(version) => f.write_fmt(fmt!("version {version}, not {VERSION}")),
-            Self::Chain(error) => error.fmt(f),
-            Self::Count { header, records } => f.write_fmt(fmt!("{records} devices, not {header}")),
-            Self::Refcount(address, refcount) => {
-                f.write_fmt(fmt!("{address} with a reference count of {refcount}"))
-            }
-            Self::Twice(address) => f.write_fmt(fmt!("{address} twice")),
-            Self::NoMemory => f.write_fmt(fmt!("no memory")),
-            Self::Refused(error) => f.write_fmt(fmt!("{error:?}")),
-        }
-    }
-}
-
-impl From<Infallible> for Unreadable {
-    fn from(never: Infallible) -> Self {
-        match never {}
-    }
-}
-
-impl From<Unreadable> for Error {
-    fn from(error: Unreadable) -> Self {
-        match error {
-            Unreadable::NoMemory => ENOMEM,
-            Unreadable::Refused(error) => error,
-            _ => EINVAL,
-        }
-    }
-}
 
 /// What became of the hand-over, for good. Not populated while nobody asked for it.
 static OUTCOME: SetOnce<Outcome> = SetOnce::new();
@@ -199,40 +147,56 @@ impl Device<'_> {
     }
 }
 
-/// The memory that the previous kernel left. It is given back when this is dropped.
+/// The memory that the previous kernel left, all of which was read. It is given back when this is
+/// dropped.
 struct HandOver {
     header: Restored<Header>,
-    records: RestoredBlockSet<Record>,
+    /// Not looked into: the index knows where each record is.
+    _records: RestoredBlockSet<Record>,
 }
 
 impl HandOver {
-    /// Takes over the memory and checks what needs no more than a look.
+    /// Takes over the memory, and puts all records that are in use into `index`.
     ///
     /// On an error the memory stays as it is, for good.
-    fn restore(handle: Handle) -> Result<Self, Unreadable> {
+    fn read(
+        handle: Handle,
+        mut index: Pin<&mut PlainXArray<Entry<Record>>>,
+    ) -> Result<(Self, Summary), Unreadable> {
         let header =
             Restored::<Header>::restore(handle).map_err(|_| Unreadable::NoHeader(handle))?;
+        let mut records = RestoredBlockSet::empty();
+        let blocks = records.restore_blocks(header.devices());
 
-        if header.version != VERSION {
-            let version = header.version;
+        let read = validate(&header, blocks, |address, record| {
+            // SAFETY: The index is part of the object that owns the records. When they go away,
+            // or are left alone for good, nobody looks into it any more.
+            let entry = unsafe { Entry::new(record) };
 
-            header.leak();
-            return Err(Unreadable::Version(version));
-        }
+            index
+                .as_mut()
+                .insert(address.key(), entry, GFP_KERNEL)
+                .map_err(|refused| match refused.error {
+                    EBUSY => Unreadable::Twice(address),
+                    _ => Unreadable::NoMemory,
+                })
+        });
 
-        match RestoredBlockSet::restore(header.devices()) {
-            Ok(records) => Ok(Self { header, records }),
-            Err(error) => {
+        match read {
+            Ok(summary) => {
+                let hand_over = Self {
+                    header,
+                    _records: records,
+                };
+
+                Ok((hand_over, summary))
+            }
+            Err(why) => {
                 header.leak();
-                Err(Unreadable::Chain(error))
+                records.leak();
+                Err(why)
             }
         }
-    }
-
-    /// Leaves the memory as it is, for good.
-    fn leak(self) {
-        self.header.leak();
-        self.records.leak();
     }
 }
 
@@ -246,10 +210,9 @@ impl HandOver {
 pub(crate) struct Incoming {
     #[pin]
     index: PlainXArray<Entry<Record>>,
-    /// Taken on the way out only.
+    /// There unless reading it has failed.
     hand_over: Option<HandOver>,
-    /// All of it was read. If not, the memory is not given back.
-    is_complete: bool,
+    summary: Summary,
     /// It is what the kernel was handed, and no test.
     is_published: bool,
 }
@@ -265,7 +228,7 @@ impl Incoming {
             .pin_chain(|this| {
                 OUTCOME.populate(Outcome::Read);
                 THERE.store(true, Relaxed);
-                KEEP_BUSES.store(this.iter().next().is_some(), Relaxed);
+                KEEP_BUSES.store(this.summary.devices != 0, Relaxed);
                 *this.project().is_published = true;
                 Ok(())
             }))
@@ -279,30 +242,26 @@ impl Incoming {
         handle: Handle,
         refuse: fn(Unreadable) -> E,
     ) -> impl PinInit<Self, E> {
-        pin_init::pin_init_scope(move || {
-            let hand_over = HandOver::restore(handle).map_err(refuse)?;
+        try_pin_init!(Self {
+            index <- PlainXArray::new(),
+            hand_over: None,
+            summary: Summary::default(),
+            is_published: false,
+        }? E)
+        .pin_chain(move |this| {
+            let this = this.project();
+            let (hand_over, summary) = HandOver::read(handle, this.index).map_err(refuse)?;
 
-            Ok(try_pin_init!(Self {
-                index <- PlainXArray::new(),
-                hand_over: Some(hand_over),
-                is_complete: false,
-                is_published: false,
-            }? E)
-            .pin_chain(move |this| {
-                let mut this = this.project();
-
-                if let Some(hand_over) = this.hand_over {
-                    index(
-                        &hand_over.header,
-                        hand_over.records.iter(),
-                        this.index.as_mut(),
-                    )
-                    .map_err(refuse)?;
-                }
-                *this.is_complete = true;
-                Ok(())
-            }))
+            *this.hand_over = Some(hand_over);
+            *this.summary = summary;
+            Ok(())
         })
+    }
+
+    /// What was found.
+    #[cfg(CONFIG_PCI_LIVEUPDATE_KUNIT_TEST)]
+    pub(crate) fn summary(&self) -> Summary {
+        self.summary
     }
 
     /// The record of the device at `address`, unless it was finished.
@@ -329,58 +288,9 @@ impl Incoming {
 #[pinned_drop]
 impl PinnedDrop for Incoming {
     fn drop(self: Pin<&mut Self>) {
-        let this = self.project();
-
-        if *this.is_published {
+        if self.is_published {
             THERE.store(false, Relaxed);
             removed::forget();
         }
-        if let Some(hand_over) = this.hand_over.take() {
-            if !*this.is_complete {
-                hand_over.leak();
-            }
-        }
     }
-}
-
-/// Puts all records that are in use into an index, and checks that they make sense.
-fn index<'a>(
-    header: &Header,
-    records: impl Iterator<Item = &'a Record>,
-    mut index: Pin<&mut PlainXArray<Entry<Record>>>,
-) -> Result<(), Unreadable> {
-    let mut count = 0u32;
-
-    for record in records {
-        let (address, refcount) = (record.address(), record.refcount());
-
-        if refcount == 0 {
-            continue;
-        }
-        // A bridge is counted once for each device at or below it.
-        if u32::from(refcount) > header.nr_devices {
-            return Err(Unreadable::Refcount(address, refcount));
-        }
-
-        // SAFETY: The index is part of the object that owns the records, and when the records go
-        // away nobody looks into the index any more.
-        let entry = unsafe { Entry::new(record) };
-
-        index
-            .as_mut()
-            .insert(address.key(), entry, GFP_KERNEL)
-            .map_err(|refused| match refused.error {
-                EBUSY => Unreadable::Twice(address),
-                _ => Unreadable::NoMemory,
-            })?;
-        count += 1;
-    }
-
-    if count != header.nr_devices {
-        return Err(Unreadable::Count {
-            header: header.nr_devices,
-            records: count,
-        });
-    }
-    Ok(())
 }

@@ -11,6 +11,7 @@
 //! - [`device`]: a `struct pci_dev` and its two records.
 //! - [`outgoing`]: what this kernel hands over.
 //! - [`incoming`]: what this kernel was handed.
+//! - [`validate`]: whether it can be read, and what that guarantees.
 //! - [`preservable`]: what a device must be like to be preserved.
 //! - `iommu_group`: and its IOMMU group.
 //! - [`buses`]: bus numbers that stay.
@@ -72,6 +73,7 @@ mod removed;
 mod rescan;
 #[cfg(CONFIG_PCI_LIVEUPDATE_KUNIT_TEST)]
 mod tests;
+mod validate;
 
 use crate::{
     incoming::Incoming,

@@ -8,10 +8,7 @@
 use crate::{
     consistency::Report,
     device::Device,
-    incoming::{
-        Incoming,
-        Unreadable, //
-    },
+    incoming::Incoming,
     outgoing::{
         Parts,
         Slots, //
@@ -23,7 +20,8 @@ use crate::{
         COMPATIBLE,
         VERSION, //
     },
-    rescan::RescanLock, //
+    rescan::RescanLock,
+    validate::Unreadable, //
 };
 use kernel::{
     bindings,

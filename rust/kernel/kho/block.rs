@@ -289,6 +289,15 @@ pub struct RestoredBlockSet<T: Preservable> {
 }
 
 impl<T: Preservable> RestoredBlockSet<T> {
+    /// A set without entries.
+    pub const fn empty() -> Self {
+        // INVARIANT: There are no blocks.
+        Self {
+            first: None,
+            _entries: PhantomData,
+        }
+    }
+
     /// Takes over the set that the previous kernel preserved at `handle`.
     ///
     /// # Errors
@@ -296,34 +305,43 @@ impl<T: Preservable> RestoredBlockSet<T> {
     /// What is wrong with the chain of blocks. Blocks up to there stay allocated for good, and
     /// none is freed: what can't be made sense of may still be relied on.
     pub fn restore(handle: Handle) -> Result<Self, ChainError> {
-        let mut first = None;
-        let mut next = handle;
+        let mut set = Self::empty();
 
-        while !next.is_none() {
-            let block = next
-                .restore(bindings::KHO_BLOCK_SIZE)
-                .ok_or(ChainError::NoBlock(next))?
-                .cast::<Header>();
+        set.restore_blocks(handle)
+            .try_for_each(|block| block.map(drop))?;
+        Ok(set)
+    }
 
-            // SAFETY: The block was just restored, and a header is nothing but integers.
-            let header = unsafe { block.read() };
-
-            let count = header.count;
-            if count == 0 || count > BlockSet::<T>::PER_BLOCK as u64 {
-                return Err(ChainError::Count(count));
-            }
-
-            first.get_or_insert(block);
-            // SAFETY: What a block is chained to is meant for whom the block is meant for.
-            next = unsafe { Handle::from_raw(header.next) };
+    /// Takes over the set that the previous kernel preserved at `handle`, a block at a time, and
+    /// gives out the entries of each.
+    ///
+    /// For those who check the entries as well, and want to look at each block once. Entries that
+    /// this set had before are freed. It has those of the new one when the iterator has come to an
+    /// end without error. If it doesn't, the blocks up to there stay allocated for good.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::kho::{ChainError, Handle, RestoredBlockSet};
+    ///
+    /// // SAFETY: No kernel preserves memory at an address that isn't that of a page.
+    /// let nowhere = unsafe { Handle::from_raw(0x1001) };
+    /// let mut set = RestoredBlockSet::<u64>::empty();
+    /// let mut blocks = set.restore_blocks(nowhere);
+    ///
+    /// assert_eq!(blocks.next(), Some(Err(ChainError::NoBlock(nowhere))));
+    /// assert_eq!(blocks.next(), None);
+    /// assert!(set.iter().next().is_none());
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn restore_blocks(&mut self, handle: Handle) -> RestoreBlocks<'_, T> {
+        *self = Self::empty();
+        // INVARIANT: Nothing was restored yet.
+        RestoreBlocks {
+            set: self,
+            first: None,
+            next: handle,
         }
-
-        // INVARIANT: Each block was restored, which works once, so the chain has an end, and the
-        // count of each was checked.
-        Ok(Self {
-            first,
-            _entries: PhantomData,
-        })
     }
 
     /// Goes through the blocks.
@@ -359,18 +377,30 @@ impl<T: Preservable> RestoredBlockSet<T> {
     /// Goes through the entries, in the order in which they were reserved.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
         self.blocks().flat_map(|block| {
-            // SAFETY: By the type invariant the header can be read.
-            let count = unsafe { block.read() }.count as usize;
-
-            // SAFETY: The entries begin behind the header, and `entries_per_block()` checks that
-            // they are aligned.
-            let entries = unsafe { block.add(1) }.cast::<T>();
-
-            // SAFETY: By the type invariant the block has room for `count` entries, any bytes are
-            // a valid `T`, and nobody has a mutable reference to them. They live as long as the
-            // set.
-            unsafe { core::slice::from_raw_parts(entries.as_ptr(), count) }
+            // SAFETY: By the type invariant. The blocks live as long as the set.
+            unsafe { Self::entries(block) }
         })
+    }
+
+    /// The entries of `block`.
+    ///
+    /// # Safety
+    ///
+    /// - `block` must be a block that was restored, with a count between 1 and
+    ///   [`BlockSet::PER_BLOCK`].
+    /// - It must not be freed for `'a`, and nobody may write to its header, or have a mutable
+    ///   reference to its entries.
+    unsafe fn entries<'a>(block: NonNull<Header>) -> &'a [T] {
+        // SAFETY: By the safety requirements the header can be read.
+        let count = unsafe { block.read() }.count as usize;
+
+        // SAFETY: The entries begin behind the header, and `entries_per_block()` checks that they
+        // are aligned.
+        let entries = unsafe { block.add(1) }.cast::<T>();
+
+        // SAFETY: By the safety requirements the block has room for `count` entries, which any
+        // bytes are, nobody has a mutable reference to them, and they live for `'a`.
+        unsafe { core::slice::from_raw_parts(entries.as_ptr(), count) }
     }
 
     /// Keeps the blocks allocated for good.
@@ -400,3 +430,67 @@ unsafe impl<T: Preservable> Send for RestoredBlockSet<T> {}
 // SAFETY: A shared reference to the set gives no more than shared references to its entries, and
 // `T` is `Sync`.
 unsafe impl<T: Preservable> Sync for RestoredBlockSet<T> {}
+
+/// Takes over blocks, one after the other; see [`RestoredBlockSet::restore_blocks`].
+///
+/// # Invariants
+///
+/// - `first`, and `next` of each block up to the last one, where it is `next`, are blocks
+///   that were restored, are in nobody else's hands, and have a count between 1 and
+///   [`BlockSet::PER_BLOCK`].
+/// - `set` has no block before that is the end.
+pub struct RestoreBlocks<'a, T: Preservable> {
+    set: &'a mut RestoredBlockSet<T>,
+    first: Option<NonNull<Header>>,
+    next: Handle,
+}
+
+impl<'a, T: Preservable> RestoreBlocks<'a, T> {
+    /// Takes over the block at `handle`.
+    fn restore(&mut self, handle: Handle) -> Result<&'a [T], ChainError> {
+        let block = handle
+            .restore(bindings::KHO_BLOCK_SIZE)
+            .ok_or(ChainError::NoBlock(handle))?
+            .cast::<Header>();
+
+        // SAFETY: The block was just restored, and a header is nothing but integers.
+        let header = unsafe { block.read() };
+
+        let count = header.count;
+        if count == 0 || count > BlockSet::<T>::PER_BLOCK as u64 {
+            return Err(ChainError::Count(count));
+        }
+
+        // INVARIANT: The block was restored, and its count checked.
+        self.first.get_or_insert(block);
+        // SAFETY: What a block is chained to is meant for whom the block is meant for.
+        self.next = unsafe { Handle::from_raw(header.next) };
+
+        // SAFETY: The count was checked. The block becomes one of `set`, which is borrowed for
+        // `'a`, or is never freed.
+        Ok(unsafe { RestoredBlockSet::entries(block) })
+    }
+}
+
+impl<'a, T: Preservable> Iterator for RestoreBlocks<'a, T> {
+    type Item = Result<&'a [T], ChainError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let next = core::mem::replace(&mut self.next, Handle::NONE);
+
+        if next.is_none() {
+            // INVARIANT: Each block was restored, which works once, so the chain has an end, which
+            // is here, and the count of each was checked.
+            self.set.first = self.first;
+            return None;
+        }
+
+        let entries = self.restore(next);
+
+        if entries.is_err() {
+            // INVARIANT: The end is here, and these blocks are nobody's from now on.
+            self.first = None;
+        }
+        Some(entries)
+    }
+}

@@ -46,8 +46,11 @@ struct pci_ser {
  * struct pci_dev_ser - A PCI device that a kernel preserved
  * @domain:   PCI segment of the device.
  * @bdf:      Bus, device and function number, as pci_dev_id() puts them together.
- * @refcount: 0 for a free slot, whose bytes are all zero. 1 for an endpoint. For
- *            a bridge, how many preserved devices are at or below it.
+ * @refcount: 0 for a free slot. 1 for an endpoint. For a bridge, how many
+ *            preserved devices are at or below it.
+ *
+ * All bytes of a free slot are written as zero. Who reads one looks at nothing
+ * but @refcount.
  */
 struct pci_dev_ser {
 	u32 domain;
