@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
 #include <linux/device.h>
+#include <linux/mm.h>
 #include <linux/pci_liveupdate.h>
 
 #ifdef CONFIG_PCI_LIVEUPDATE
@@ -70,5 +71,17 @@ __rust_helper void rust_helper_device_lock(struct device *dev)
 __rust_helper void rust_helper_device_unlock(struct device *dev)
 {
 	device_unlock(dev);
+}
+#endif
+
+#ifdef CONFIG_PCI_LIVEUPDATE_KUNIT_TEST
+__rust_helper void rust_helper_folio_get(struct folio *folio)
+{
+	folio_get(folio);
+}
+
+__rust_helper int rust_helper_folio_ref_count(const struct folio *folio)
+{
+	return folio_ref_count(folio);
 }
 #endif

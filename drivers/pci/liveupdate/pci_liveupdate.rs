@@ -63,6 +63,8 @@ mod consistency;
 mod debugfs;
 mod device;
 mod entry;
+#[cfg(CONFIG_PCI_LIVEUPDATE_KUNIT_TEST)]
+mod fuzz;
 mod incoming;
 #[cfg(CONFIG_IOMMU_API)]
 mod iommu_group;
@@ -127,10 +129,30 @@ impl kernel::Module for PciLiveupdate {
     }
 }
 
+#[cfg(not(CONFIG_PCI_LIVEUPDATE_KUNIT_TEST))]
 kernel::prelude::module! {
     type: PciLiveupdate,
     name: "pci_liveupdate",
     authors: ["PCI Live Update"],
     description: "Keep PCI devices working across a live update",
     license: "GPL",
+}
+
+#[cfg(CONFIG_PCI_LIVEUPDATE_KUNIT_TEST)]
+kernel::prelude::module! {
+    type: PciLiveupdate,
+    name: "pci_liveupdate",
+    authors: ["PCI Live Update"],
+    description: "Keep PCI devices working across a live update",
+    license: "GPL",
+    params: {
+        fuzz_rounds: u64 {
+            default: 10000,
+            description: "How many random hand-overs a KUnit test reads",
+        },
+        fuzz_seed: u64 {
+            default: 0,
+            description: "Seed of the first of them, or 0 for any",
+        },
+    },
 }
