@@ -5,7 +5,8 @@
 #
 # A kernel that warns, oopses, panics or finds a leak fails the test, unless the test said before:
 #	# expect-warning: <a part of the message>
-# and a warning that was announced has to come.
+# and a warning that was announced has to come. So has a panic, with which the guest then ends well:
+#	# expect-panic: <a part of the message>
 
 function bad(why) { if (++nr_bad <= 12) print why }
 
@@ -28,6 +29,11 @@ function announced(line,   i, known) {
 # A test's announcement
 match(line, /# expect-warning: /) {
 	expect[++nr_expect] = substr(line, RSTART + RLENGTH)
+	next
+}
+
+match(line, /# expect-panic: /) {
+	panic = substr(line, RSTART + RLENGTH)
 	next
 }
 
@@ -66,6 +72,10 @@ race == "" && !splat && !said && (line ~ /^(WARNING|BUG): / || line ~ /(KASAN|UB
 	line ~ /^unreferenced object/ || line ~ /sysfs: cannot create duplicate|ODEBUG: / || line ~ /rust_kernel: panicked|panicked at/) {
 	bad("the kernel complained: " line)
 }
+panic != "" && line ~ /Kernel panic - not syncing/ && index(line, panic) {
+	panicked = 1
+	next
+}
 line ~ /Kernel panic - not syncing/ || line ~ /^(Oops|kernel BUG)/ || line ~ /general protection fault|double fault|unable to handle/ {
 	bad("the kernel died: " line)
 	splat = 0
@@ -89,9 +99,11 @@ END {
 	for (i = 1; i <= nr_expect; i++)
 		if (!seen[i])
 			bad("a warning was expected and did not come: " expect[i])
+	if (panic != "" && !panicked)
+		bad("a panic was expected and did not come: " panic)
 	if (NR == 0)
 		bad("the guest said nothing at all")
-	else if (done != "" && !finished)
+	else if (done != "" && !finished && !panicked)
 		bad("the guest ended without \"" done "\"" (remark != "" ? ", its last word: " remark : ""))
 	if (nr_bad > 12)
 		print "... and " nr_bad - 12 " more"

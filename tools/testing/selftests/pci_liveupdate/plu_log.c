@@ -151,21 +151,32 @@ bool plu_log_is_silent(void)
 	return is_silent(plu.dev, plu_end()) && is_silent(plu.bridge, plu_bridges_end());
 }
 
-/* Into the log, where it must stand before the warning. */
+/* Into the log, where it must stand before what it is about. */
+static void announce(const char *kind, const char *what)
+{
+	char line[256];
+	int ret;
+
+	snprintf(line, sizeof(line), "# expect-%s: %s", kind, what);
+	ret = plu_write_file("/dev/kmsg", line);
+	if (ret)
+		plu_bail("/dev/kmsg: %s", strerror(-ret));
+}
+
 void plu_announce(const char *fmt, ...)
 {
-	char warning[128], line[160];
+	char warning[192];
 	va_list args;
-	int ret;
 
 	va_start(args, fmt);
 	vsnprintf(warning, sizeof(warning), fmt, args);
 	va_end(args);
+	announce("warning", warning);
+}
 
-	snprintf(line, sizeof(line), "# expect-warning: %s", warning);
-	ret = plu_write_file("/dev/kmsg", line);
-	if (ret)
-		plu_bail("/dev/kmsg: %s", strerror(-ret));
+void plu_announce_panic(const char *what)
+{
+	announce("panic", what);
 }
 
 void plu_expect_warning(struct plu_device *d, enum plu_message msg)
