@@ -55,6 +55,7 @@
 #define PLU_MAX_DEVICES	256
 #define PLU_MAX_BRIDGES	64
 #define PLU_BDF_SIZE	sizeof("0000:00:00.0")
+#define PLU_TEXT_SIZE	128
 
 /* --- plu_main.c: stages, results ------------------------------------------ */
 
@@ -80,6 +81,8 @@ struct plu_test {
 	/* Devices that are part of it beside edu and pci-testdev. The last is { }. */
 	const struct plu_id *also;
 	struct plu_stage stage[PLU_MAX_STAGES];
+	/* If there are more, or fewer: the last of those is what all after it are, too. */
+	unsigned int (*nr_stages)(void);
 };
 
 int plu_main(int argc, char *argv[], const struct plu_test *test);
@@ -148,7 +151,11 @@ bool plu_did_fail(void);
 
 /* Write to memory and look at it, through /dev/mem. */
 void plu_write_memory(__u64 phys, const void *data, size_t size);
+void plu_read_memory(__u64 phys, void *data, size_t size);
 bool plu_memory_is(__u64 phys, const void *data, size_t size);
+
+/* Where a page of this process is, that does not move. */
+__u64 plu_physical(const void *address);
 
 /* How many pages the kernel uses for it does not say what. */
 long plu_pages_of_unknown_use(void);
@@ -207,6 +214,9 @@ struct plu_device {
 	bool outgoing;
 	enum plu_incoming incoming;
 	__u64 cookie;
+	/* Where the incoming record lies: how much it counts that is not there. */
+	int surplus;
+	bool unrecorded;	/* or there is none, though something is incoming */
 
 	/* What the previous stage knew of it. The cookie comes back on retrieve. */
 	char handed_bdf[PLU_BDF_SIZE];
@@ -224,7 +234,9 @@ struct plu_model {
 	bool keep_buses;		/* as well */
 	unsigned int nr_outgoing_files;	/* in sessions, preserved */
 	unsigned int nr_incoming_files;	/* in sessions, not finished */
+	unsigned int stage;		/* which one this is */
 	__u64 note;			/* a number for the next stage */
+	char text[PLU_TEXT_SIZE];	/* and a line */
 	const struct plu_id *also;	/* of the test */
 };
 
@@ -262,6 +274,10 @@ bool plu_is_below(const struct plu_device *d, const struct plu_device *bridge);
 /* How many devices at or below are outgoing, or in this state? */
 unsigned int plu_count_outgoing(const struct plu_device *d);
 unsigned int plu_count_incoming(const struct plu_device *d, enum plu_incoming state);
+
+/* What its incoming record counts. 0: it is finished, or there is none. */
+unsigned int plu_incoming_refcount(const struct plu_device *d);
+bool plu_is_recorded_as_finished(const struct plu_device *d);
 
 /* Its driver has preserved, or unpreserved, or finished it. */
 void plu_set_outgoing(struct plu_device *d, bool outgoing);
@@ -436,5 +452,81 @@ void plu_hand_over(void);
  */
 void plu_take_over(void);
 void plu_take_over_some(void);
+
+/* Let the model have one more device or bridge, which this kernel does not have. */
+struct plu_device *plu_add_absent(const char *path, const char *bdf, bool is_bridge);
+
+/* --- plu_damage.c: hand-overs that lie ------------------------------------- */
+
+/* As in include/linux/kho/abi/pci.h and block.h */
+struct plu_header {
+	__u32 version;
+	__u32 nr_devices;
+	__u64 devices;
+};
+
+struct plu_record {
+	__u32 domain;
+	__u16 bdf;
+	__u16 refcount;
+};
+
+#define PLU_PER_BLOCK	510
+
+struct plu_block {
+	__u64 next;
+	__u64 count;
+	struct plu_record record[PLU_PER_BLOCK];
+};
+
+#define PLU_MAX_BLOCKS	4
+
+/* What is handed over, and where. */
+struct plu_handover {
+	__u64 header_at;
+	struct plu_header header;
+	unsigned int nr_blocks;
+	__u64 block_at[PLU_MAX_BLOCKS];
+	struct plu_block block[PLU_MAX_BLOCKS];
+};
+
+/* Of this kernel, as it is. False: debugfs or the memory is not as it should be. */
+bool plu_read_handover(struct plu_handover *h);
+void plu_write_handover(const struct plu_handover *h);
+
+/* Add a block, and move half of the records of the first to it. */
+void plu_split_block(struct plu_handover *h);
+
+/* The record of a device or bridge, which has to have one. And let it be another's. */
+struct plu_record *plu_record_of(struct plu_handover *h, const struct plu_device *d);
+void plu_set_address(struct plu_record *record, const char *bdf);
+
+/* What the next kernel is to say when it finds that it cannot read it. */
+void __printf(1, 2) plu_expect_unreadable(const char *fmt, ...);
+
+/* One that damages the hand-over. The last in a table is { }. */
+struct plu_lie {
+	const char *name;
+	/* Done to the hand-over just before the jump. */
+	void (*tell)(struct plu_handover *h);
+	/* In the next kernel, if it can read it: what the model has not from the state. */
+	void (*believe)(void);
+};
+
+/*
+ * A stage: look for what the lie of the previous one does, and tell the next; one but
+ * the device at a path, if any, being preserved. Gives PLU_LIE_FIRST results in the
+ * first stage, PLU_LIE_NEXT in each other.
+ */
+#define PLU_LIE_FIRST	1
+#define PLU_LIE_NEXT	6
+void plu_tell_and_find(const struct plu_lie *lies, const char *left_alone);
+
+/* The two halves of it, which fail if it is not so. */
+void plu_preserve_and_lie(const struct plu_lie *lie, const char *left_alone);
+void plu_find_lie(const struct plu_lie *lie);
+
+/* Its kernels are told to set up otherwise what is not to be changed. */
+#define PLU_LIE_CMDLINE	"pci=assign-busses,hpbussize=8,config_acs=0000000@pci:0:0"
 
 #endif

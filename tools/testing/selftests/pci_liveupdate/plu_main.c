@@ -17,7 +17,8 @@
 
 #include "plu.h"
 
-static unsigned int nr_stages(const struct plu_test *test)
+/* How many there are in the table. */
+static unsigned int nr_listed(const struct plu_test *test)
 {
 	unsigned int n = 0;
 
@@ -25,6 +26,18 @@ static unsigned int nr_stages(const struct plu_test *test)
 		n++;
 
 	return n;
+}
+
+static unsigned int nr_stages(const struct plu_test *test)
+{
+	return test->nr_stages ? test->nr_stages() : nr_listed(test);
+}
+
+static const struct plu_stage *find_stage(const struct plu_test *test, unsigned int number)
+{
+	unsigned int last = nr_listed(test);
+
+	return &test->stage[(number < last ? number : last) - 1];
 }
 
 bool plu_ok(bool ok, const char *fmt, ...)
@@ -132,8 +145,9 @@ static void hold_sessions(void)
 
 static void run_stage(const struct plu_test *test, unsigned int number)
 {
-	const struct plu_stage *stage = &test->stage[number - 1];
+	const struct plu_stage *stage = find_stage(test, number);
 
+	plu.stage = number;
 	ksft_print_header();
 	if (!test->foreign && !plu_exists(PLU_DEBUGFS))
 		plu_skip("no %s: not mounted, or no CONFIG_PCI_LIVEUPDATE",
@@ -195,7 +209,7 @@ int plu_main(int argc, char *argv[], const struct plu_test *test)
 		run_stage(test, number);
 		break;
 	case 'j':
-		return end_stage(&test->stage[number - 1]);
+		return end_stage(find_stage(test, number));
 	case 'n':
 		printf("%u\n", nr_stages(test));
 		break;
@@ -204,12 +218,12 @@ int plu_main(int argc, char *argv[], const struct plu_test *test)
 			printf("%s\n", test->qemu());
 		break;
 	case 'c':
-		if (test->stage[number - 1].cmdline)
-			printf("%s\n", test->stage[number - 1].cmdline);
+		if (find_stage(test, number)->cmdline)
+			printf("%s\n", find_stage(test, number)->cmdline);
 		break;
 	case 'k':
-		if (test->stage[number - 1].kernel)
-			printf("%s\n", test->stage[number - 1].kernel);
+		if (find_stage(test, number)->kernel)
+			printf("%s\n", find_stage(test, number)->kernel);
 		break;
 	}
 

@@ -113,6 +113,27 @@ unsigned int plu_count_incoming(const struct plu_device *top, enum plu_incoming 
 	return n;
 }
 
+static unsigned int refcount_of(const struct plu_device *d, unsigned int below)
+{
+	int refcount = below + d->surplus;
+
+	if (d->unrecorded || refcount < 0 || (!d->is_bridge && !below))
+		return 0;
+
+	return refcount;
+}
+
+unsigned int plu_incoming_refcount(const struct plu_device *d)
+{
+	return refcount_of(d, plu_count_incoming(d, PLU_INCOMING));
+}
+
+bool plu_is_recorded_as_finished(const struct plu_device *d)
+{
+	return !d->unrecorded && !plu_incoming_refcount(d) &&
+	       plu_count_incoming(d, PLU_FINISHED);
+}
+
 void plu_set_outgoing(struct plu_device *d, bool outgoing)
 {
 	enum plu_message msg = outgoing ? PLU_MSG_OUTGOING : PLU_MSG_NOT_OUTGOING;
@@ -137,16 +158,20 @@ void plu_set_finished(struct plu_device *d)
 
 	d->incoming = PLU_FINISHED;
 	d->messages[PLU_MSG_FINISHED]++;
-	for (b = plu.bridge; b < plu_bridges_end(); b++)
-		if (plu_is_below(d, b) && !plu_count_incoming(b, PLU_INCOMING))
+	for (b = plu.bridge; b < plu_bridges_end(); b++) {
+		unsigned int left = plu_count_incoming(b, PLU_INCOMING);
+
+		/* It is when its record says so. */
+		if (plu_is_below(d, b) && refcount_of(b, left + 1) && !refcount_of(b, left))
 			b->messages[PLU_MSG_FINISHED]++;
+	}
 }
 
 static void expect_found(struct plu_device *d, const struct plu_device *end)
 {
 	for (; d < end; d++)
 		d->messages[PLU_MSG_PRESERVED] =
-			!d->absent && plu_count_incoming(d, PLU_INCOMING);
+			!d->absent && plu_incoming_refcount(d);
 }
 
 void plu_expect_found(void)
@@ -162,7 +187,7 @@ static void set_absent(struct plu_device *d)
 	d->absent = true;
 	d->cookie = 0;
 	d->messages[PLU_MSG_REMOVED_OUTGOING] += !!plu_count_outgoing(d);
-	d->messages[PLU_MSG_REMOVED_INCOMING] += !!plu_count_incoming(d, PLU_INCOMING);
+	d->messages[PLU_MSG_REMOVED_INCOMING] += !!plu_incoming_refcount(d);
 }
 
 static void set_present(struct plu_device *d)
@@ -170,7 +195,7 @@ static void set_present(struct plu_device *d)
 	if (!d->absent)
 		return;
 	d->absent = false;
-	d->messages[PLU_MSG_PRESERVED] += !!plu_count_incoming(d, PLU_INCOMING);
+	d->messages[PLU_MSG_PRESERVED] += !!plu_incoming_refcount(d);
 }
 
 static void walk(const struct plu_device *top, void (*call)(struct plu_device *d))

@@ -121,8 +121,15 @@ static void finished(int session)
 
 	/* Nothing of the hand-over is left, or soon: a removed device takes a moment. */
 	plu.handover = "finished";
-	for (d = plu.dev; d < plu_end(); d++)
+	for (d = plu.dev; d < plu_end(); d++) {
 		d->incoming = PLU_ORDINARY;
+		d->surplus = 0;
+		d->unrecorded = false;
+	}
+	for (d = plu.bridge; d < plu_bridges_end(); d++) {
+		d->surplus = 0;
+		d->unrecorded = false;
+	}
 	plu_wait_for_handover();
 }
 
@@ -153,12 +160,12 @@ void plu_close_session(int session)
 /* --- From one stage to the next -------------------------------------------- */
 
 /*
- * The note, then a line for each device and bridge: the way to it, its address, whether
- * it is preserved, its token and cookie, and its routing.
+ * The note and the text, then a line for each device and bridge: the way to it, its
+ * address, whether it is preserved, its token and cookie, and its routing.
  */
 #define STATE_LINE_SIZE	128
 
-static char state[(1 + PLU_MAX_DEVICES + PLU_MAX_BRIDGES) * STATE_LINE_SIZE];
+static char state[PLU_TEXT_SIZE + (1 + PLU_MAX_DEVICES + PLU_MAX_BRIDGES) * STATE_LINE_SIZE];
 
 static int write_lines(int len, const struct plu_device *d, const struct plu_device *end)
 {
@@ -185,7 +192,8 @@ void plu_hand_over(void)
 	if (!plu_exists(LUO_DEVICE))
 		return;
 
-	len = snprintf(state, sizeof(state), "%llx\n", (unsigned long long)plu.note);
+	len = snprintf(state, sizeof(state), "%llx %s\n", (unsigned long long)plu.note,
+		       plu.text);
 	len = write_lines(len, plu.dev, plu_end());
 	len = write_lines(len, plu.bridge, plu_bridges_end());
 
@@ -212,8 +220,7 @@ static struct plu_device *find_by_path(const char *path, bool is_bridge)
 	return NULL;
 }
 
-/* A device or bridge that this kernel does not have. */
-static struct plu_device *add_absent(const char *path, const char *bdf, bool is_bridge)
+struct plu_device *plu_add_absent(const char *path, const char *bdf, bool is_bridge)
 {
 	struct plu_device *d = is_bridge ? plu_bridges_end() : plu_end();
 
@@ -254,7 +261,7 @@ static void take_over_device(char *line, bool may_be_absent)
 	if (!d && !may_be_absent)
 		plu_bail("this kernel has no device %s", path);
 	if (!d)
-		d = add_absent(path, bdf, is_bridge);
+		d = plu_add_absent(path, bdf, is_bridge);
 
 	memcpy(d->handed_bdf, bdf, PLU_BDF_SIZE);
 	/* By hand, there are messages of earlier kernels; but not of this one. */
@@ -291,10 +298,14 @@ static void take_over(bool may_be_absent)
 	close(session);
 
 	plu.handover = "foreign";
-	plu.note = strtoull(state, NULL, 16);
-	for (line = strchr(state, '\n') + 1; *line; line = end + 1) {
+	for (line = state; *line; line = end + 1) {
 		end = line + plu_until(line, '\n');
 		*end = '\0';
+		if (line == state) {
+			plu.note = strtoull(next_word(&line), NULL, 16);
+			snprintf(plu.text, sizeof(plu.text), "%s", line);
+			continue;
+		}
 		take_over_device(line, may_be_absent);
 		lines++;
 	}

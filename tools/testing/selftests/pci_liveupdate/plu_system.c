@@ -421,16 +421,42 @@ void plu_write_memory(__u64 phys, const void *data, size_t size)
 	close(fd);
 }
 
-bool plu_memory_is(__u64 phys, const void *data, size_t size)
+void plu_read_memory(__u64 phys, void *data, size_t size)
 {
 	int fd = open_memory();
-	char is[256];
 
-	if (size > sizeof(is) ||
-	    syscall(__NR_pread64, fd, is, size, phys) != (long)size)
+	if (syscall(__NR_pread64, fd, data, size, phys) != (long)size)
 		plu_skip("/dev/mem: cannot read: %s (CONFIG_STRICT_DEVMEM?)",
 			 strerror(errno));
 	close(fd);
+}
+
+bool plu_memory_is(__u64 phys, const void *data, size_t size)
+{
+	char is[256];
+
+	if (size > sizeof(is))
+		plu_bail("so much memory cannot be compared");
+	plu_read_memory(phys, is, size);
 
 	return !memcmp(is, data, size);
+}
+
+__u64 plu_physical(const void *address)
+{
+	/* An entry is the number of a page frame, below flags, of which one says it is there. */
+	const __u64 present = 1ULL << 63, frame = (1ULL << 55) - 1;
+	int fd = open("/proc/self/pagemap", O_RDONLY);
+	size_t size = getpagesize();
+	__u64 entry = 0;
+
+	if (fd < 0)
+		plu_bail("/proc/self/pagemap: %s (CONFIG_PROC_PAGE_MONITOR?)", strerror(errno));
+	syscall(__NR_pread64, fd, &entry, sizeof(entry),
+		(unsigned long)address / size * sizeof(entry));
+	close(fd);
+	if (!(entry & present) || !(entry & frame))
+		plu_bail("/proc/self/pagemap: no page at 0x%lx", (unsigned long)address);
+
+	return (entry & frame) * size + (unsigned long)address % size;
 }

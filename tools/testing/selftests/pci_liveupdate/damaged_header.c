@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Hand-overs with a header that lies: it is of another version, or does not say how many
+ * devices there are, or is no header at all.
+ */
+
+#include <string.h>
+
+#include "plu.h"
+
+static void be_older(struct plu_handover *h)
+{
+	h->header.version--;
+	plu_expect_unreadable("version 1, not 2");
+}
+
+static void be_newer(struct plu_handover *h)
+{
+	h->header.version++;
+	plu_expect_unreadable("version 3, not 2");
+}
+
+static void set_nr(struct plu_handover *h, __u32 nr)
+{
+	plu_expect_unreadable("%u devices, not %u", h->header.nr_devices, nr);
+	h->header.nr_devices = nr;
+}
+
+static void say_one_less(struct plu_handover *h)
+{
+	set_nr(h, h->header.nr_devices - 1);
+}
+
+static void say_one_more(struct plu_handover *h)
+{
+	set_nr(h, h->header.nr_devices + 1);
+}
+
+static void say_very_many(struct plu_handover *h)
+{
+	set_nr(h, -1);
+}
+
+static void say_none(struct plu_handover *h)
+{
+	h->header.nr_devices = 0;
+	/* That is more than there are devices. */
+	plu_expect_unreadable("%s with a reference count of 1", plu.dev[0].bdf);
+}
+
+static void be_zero(struct plu_handover *h)
+{
+	memset(&h->header, 0, sizeof(h->header));
+	plu_expect_unreadable("version 0, not 2");
+}
+
+static void be_ones(struct plu_handover *h)
+{
+	memset(&h->header, 0xff, sizeof(h->header));
+	plu_expect_unreadable("version 4294967295, not 2");
+}
+
+static const struct plu_lie lies[] = {
+	{ "an older version", be_older },
+	{ "a newer version", be_newer },
+	{ "one device too few", say_one_less },
+	{ "one device too many", say_one_more },
+	{ "billions of devices", say_very_many },
+	{ "no device", say_none },
+	{ "a header of zeros", be_zero },
+	{ "a header of ones", be_ones },
+	{ }
+};
+
+static unsigned int nr_stages(void)
+{
+	return ARRAY_SIZE(lies);
+}
+
+static void run(void)
+{
+	plu_tell_and_find(lies, NULL);
+}
+
+static const struct plu_test test = {
+	.name = "damaged_header",
+	.stage = {
+		{ .run = run, .plan = PLU_LIE_FIRST },
+		{ .run = run, .plan = PLU_LIE_NEXT, .cmdline = PLU_LIE_CMDLINE },
+	},
+	.nr_stages = nr_stages,
+};
+
+int main(int argc, char *argv[])
+{
+	return plu_main(argc, argv, &test);
+}

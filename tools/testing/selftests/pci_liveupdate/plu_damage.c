@@ -1,0 +1,366 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Tests of PCI Live Update: hand-overs that are damaged, in memory, just before the
+ * jump, and what becomes of them in the next kernel.
+ *
+ * Those that cannot be read: the kernel says why, once, and loudly, takes no device for
+ * incoming, keeps all bridges as they are, and leaves the memory alone. Those that can be
+ * read, though they lie: what is said in Documentation/PCI/liveupdate.rst.
+ */
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <linux/pci_regs.h>
+
+#include "plu.h"
+
+#define SESSION		"damaged"
+/* Nobody retrieves it: what it preserves is for the PCI core. */
+#define BLOCK_SESSION	"damaged-block-%u"
+
+/* Not what a kernel would make it, and least of all this one, which is told another. */
+#define OUR_ACS		(PCI_ACS_SV | PCI_ACS_CR)
+
+/* --- The hand-over --------------------------------------------------------- */
+
+static bool read_block(struct plu_handover *h, __u64 at)
+{
+	struct plu_block *block = &h->block[h->nr_blocks];
+
+	if (h->nr_blocks == PLU_MAX_BLOCKS || at % getpagesize())
+		return false;
+	plu_read_memory(at, block, sizeof(*block));
+	h->block_at[h->nr_blocks++] = at;
+
+	return block->count && block->count <= PLU_PER_BLOCK;
+}
+
+static bool read_from(struct plu_handover *h, __u64 header_at)
+{
+	__u64 at;
+
+	h->header_at = header_at;
+	h->nr_blocks = 0;
+	plu_read_memory(h->header_at, &h->header, sizeof(h->header));
+	if (h->header.version != 2)
+		return false;
+	for (at = h->header.devices; at; at = h->block[h->nr_blocks - 1].next)
+		if (!read_block(h, at))
+			return false;
+
+	return true;
+}
+
+bool plu_read_handover(struct plu_handover *h)
+{
+	__u64 at = plu_status_address("outgoing_address");
+
+	return at && read_from(h, at);
+}
+
+void plu_write_handover(const struct plu_handover *h)
+{
+	plu_write_memory(h->header_at, &h->header, sizeof(h->header));
+	for (unsigned int i = 0; i < h->nr_blocks; i++)
+		plu_write_memory(h->block_at[i], &h->block[i], sizeof(h->block[i]));
+}
+
+/* A page of memory that is preserved and that the next kernel can have as a block. */
+static __u64 preserve_page(unsigned int number)
+{
+	char name[32];
+	char *page;
+	int fd, ret;
+
+	snprintf(name, sizeof(name), BLOCK_SESSION, number);
+	fd = memfd_create(name, 0);
+	if (fd < 0 || ftruncate(fd, getpagesize()))
+		plu_bail("memfd: %s", strerror(errno));
+	page = mmap(NULL, getpagesize(), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (page == MAP_FAILED)
+		plu_bail("mmap: %s", strerror(errno));
+	*page = 1;
+
+	/* After this it stays where it is. */
+	ret = plu_try_preserve(plu_session(name), fd, number);
+	if (ret)
+		plu_bail("cannot preserve a page: %s", strerror(-ret));
+	*page = 2;
+
+	return plu_physical(page);
+}
+
+void plu_split_block(struct plu_handover *h)
+{
+	struct plu_block *from = &h->block[0], *to = &h->block[h->nr_blocks];
+	unsigned int moved = from->count / 2;
+
+	if (h->nr_blocks == PLU_MAX_BLOCKS || !moved)
+		plu_bail("the block cannot be split");
+
+	memset(to, 0, sizeof(*to));
+	h->block_at[h->nr_blocks] = preserve_page(h->nr_blocks);
+	to->next = from->next;
+	to->count = moved;
+	from->next = h->block_at[h->nr_blocks];
+	from->count -= moved;
+	memcpy(to->record, from->record + from->count, moved * sizeof(*to->record));
+	memset(from->record + from->count, 0, moved * sizeof(*to->record));
+	h->nr_blocks++;
+}
+
+void plu_set_address(struct plu_record *record, const char *bdf)
+{
+	/* "0000:04:00.0" */
+	unsigned int bus = strtoul(bdf + 5, NULL, 16);
+	unsigned int slot = strtoul(bdf + 8, NULL, 16);
+
+	record->domain = strtoul(bdf, NULL, 16);
+	record->bdf = bus << 8 | slot << 3 | (bdf[11] - '0');
+}
+
+struct plu_record *plu_record_of(struct plu_handover *h, const struct plu_device *d)
+{
+	struct plu_record wanted;
+
+	plu_set_address(&wanted, d->bdf);
+	for (unsigned int i = 0; i < h->nr_blocks; i++) {
+		for (unsigned int n = 0; n < h->block[i].count; n++) {
+			struct plu_record *record = &h->block[i].record[n];
+
+			if (record->domain == wanted.domain && record->bdf == wanted.bdf &&
+			    record->refcount)
+				return record;
+		}
+	}
+
+	plu_bail("%s has no record", d->bdf);
+}
+
+/* --- Before the jump ------------------------------------------------------- */
+
+void plu_expect_unreadable(const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(plu.text, sizeof(plu.text), fmt, args);
+	va_end(args);
+}
+
+static void set_acs(struct plu_device *b)
+{
+	unsigned int pos = plu_ext_capability(b->bdf, PCI_EXT_CAP_ID_ACS);
+
+	if (pos)
+		plu_config_write(b->bdf, pos + PCI_ACS_CTRL, 2, OUR_ACS);
+}
+
+static bool is_left_alone(const struct plu_device *d, const char *left_alone)
+{
+	return left_alone && !strcmp(d->path, left_alone);
+}
+
+/* Each device and bridge that is preserved has a record, and there are no more. */
+static bool is_complete(struct plu_handover *h)
+{
+	unsigned int n = 0;
+	struct plu_device *d;
+
+	for (d = plu.dev; d < plu_end(); d++)
+		n += !!plu_count_outgoing(d);
+	for (d = plu.bridge; d < plu_bridges_end(); d++)
+		n += !!plu_count_outgoing(d);
+
+	return plu_read_handover(h) && h->nr_blocks == 1 && h->header.nr_devices == n &&
+	       h->block[0].count == n;
+}
+
+void plu_preserve_and_lie(const struct plu_lie *lie, const char *left_alone)
+{
+	static struct plu_handover handover;
+	struct plu_device *d;
+	int session;
+
+	for (d = plu.bridge; d < plu_bridges_end(); d++)
+		set_acs(d);
+	session = plu_session(SESSION);
+	for (d = plu.dev; d < plu_end(); d++) {
+		if (is_left_alone(d, left_alone) || d->absent)
+			continue;
+		plu_set_cookie(d, 0xbadc0de00 + plu.stage);
+		plu_preserve(session, d);
+	}
+	if (!plu_is_as_expected() || !is_complete(&handover))
+		plu_bail("%s: what is handed over is not as it should be", lie->name);
+
+	plu.text[0] = '\0';
+	lie->tell(&handover);
+	plu_write_handover(&handover);
+	plu.note = handover.header_at;
+	if (!plu.text[0])
+		return;
+	plu_announce("the hand-over cannot be read: %s", plu.text);
+	plu_announce("drivers/pci/liveupdate/");
+}
+
+/* --- After it --------------------------------------------------------------- */
+
+static bool is_set_up_as_it_was(const struct plu_device *b)
+{
+	struct plu_routing now = plu_read_routing(b->bdf);
+
+	if (now.acs == b->handed.acs && now.ari == b->handed.ari &&
+	    now.bus_master == b->handed.bus_master)
+		return true;
+	plu_say("%s: ACS is 0x%02x and was 0x%02x, ARI %d and %d, bus master %d and %d",
+		b->bdf, now.acs, b->handed.acs, now.ari, b->handed.ari, now.bus_master,
+		b->handed.bus_master);
+
+	return false;
+}
+
+static bool warnings_are(unsigned int n)
+{
+	return plu_times_said("the hand-over cannot be read: ") == n &&
+	       plu_times_said("WARNING: ") == n;
+}
+
+static bool is_left_in_memory(__u64 phys)
+{
+	return plu_page_in_use(phys) && !plu_page_given_back(phys);
+}
+
+static void find_unreadable(const struct plu_lie *lie)
+{
+	static char handover[PLU_TEXT_SIZE + 16], message[PLU_TEXT_SIZE + 64];
+	bool kept = true, refused = true;
+	struct plu_device *d;
+	int session;
+
+	snprintf(handover, sizeof(handover), "unreadable (%s)", plu.text);
+	snprintf(message, sizeof(message), "the hand-over cannot be read: %s", plu.text);
+	plu.handover = handover;
+	session = plu_retrieve_session(SESSION);
+	for (d = plu.dev; d < plu_end(); d++) {
+		if (d->incoming == PLU_INCOMING)
+			refused &= plu_retrieve_fd(session, d->token) == -ENODEV;
+		d->incoming = PLU_ORDINARY;
+	}
+	plu_expect_found();
+	plu_check("%s: no device is incoming, every bridge is to be kept", lie->name);
+	for (d = plu.bridge; d < plu_bridges_end(); d++)
+		kept &= is_set_up_as_it_was(d);
+	plu_ok(kept, "%s: every bridge is set up as it was", lie->name);
+	plu_ok(refused, "%s: no device can be retrieved", lie->name);
+
+	plu_finish(session);
+	plu_close_session(session);
+	if (plu_remove(&plu.dev[0]))
+		plu_bail("%s: cannot be removed", plu.dev[0].bdf);
+	plu_rescan();
+	plu_check("%s: when all is finished, and a device is found again, it is the same",
+		  lie->name);
+	plu_ok(plu_says_once(message) && warnings_are(1), "%s: the kernel has said why, once",
+	       lie->name);
+	plu_ok(is_left_in_memory(plu.note), "%s: the memory is left alone", lie->name);
+}
+
+/* The devices that files of are handed over, other than those that the kernel believes in. */
+static bool has_file[PLU_MAX_DEVICES];
+
+static bool retrieve_all(int session)
+{
+	struct plu_device *d;
+	bool good = true;
+
+	for (d = plu.dev; d < plu_end(); d++) {
+		bool there = d->incoming == PLU_INCOMING && !d->absent;
+
+		if (!has_file[d - plu.dev]) {
+			/* Its driver has it back though it has nothing to get back. */
+			if (there)
+				good &= !plu_command(d, "finish\n");
+			if (there)
+				plu_set_finished(d);
+		} else if (there) {
+			plu_retrieve(session, d);
+			good &= plu_file_is(d->fd, d, d->handed_cookie);
+		} else {
+			good &= plu_retrieve_fd(session, d->token) == -ENODEV;
+			d->incoming_session = session;
+		}
+	}
+
+	return good;
+}
+
+static void find_readable(const struct plu_lie *lie)
+{
+	static struct plu_handover handover;
+	unsigned int nr_devices = plu.nr_devices;
+	bool kept = true, given_back = true;
+	struct plu_device *d;
+	int session;
+
+	for (d = plu.dev; d < plu_end(); d++)
+		has_file[d - plu.dev] = d->incoming == PLU_INCOMING;
+	if (lie->believe)
+		lie->believe();
+	plu_expect_found();
+	plu_check("%s: what the records say is incoming", lie->name);
+	for (d = plu.bridge; d < plu_bridges_end(); d++)
+		if (plu_incoming_refcount(d))
+			kept &= is_set_up_as_it_was(d);
+	plu_ok(kept, "%s: bridges that have a record are set up as they were", lie->name);
+
+	session = plu_retrieve_session(SESSION);
+	plu_ok(retrieve_all(session),
+	       "%s: devices that are incoming are retrieved and work, others are not",
+	       lie->name);
+	if (!read_from(&handover, plu.note))
+		plu_bail("the hand-over is not where it was");
+	plu_finish(session);
+	given_back &= plu_page_given_back(handover.header_at);
+	for (unsigned int i = 0; i < handover.nr_blocks; i++)
+		given_back &= plu_page_given_back(handover.block_at[i]);
+	plu_check("%s: when all is finished, nothing is left", lie->name);
+	plu_ok(warnings_are(0), "%s: the kernel has not warned", lie->name);
+	plu_ok(given_back, "%s: the memory was given back", lie->name);
+	plu_close_session(session);
+
+	for (d = plu.dev; d < plu_end(); d++) {
+		close(d->fd);
+		d->fd = -1;
+	}
+	plu.nr_devices = nr_devices;
+}
+
+void plu_find_lie(const struct plu_lie *lie)
+{
+	plu_take_over_some();
+	if (plu.text[0])
+		find_unreadable(lie);
+	else
+		find_readable(lie);
+}
+
+void plu_tell_and_find(const struct plu_lie *lies, const char *left_alone)
+{
+	const struct plu_lie *lie = &lies[plu.stage - 1];
+
+	if (plu.stage == 1) {
+		plu_find_devices(2);
+		plu_check("nothing is handed over yet");
+	} else {
+		plu_find_lie(lie - 1);
+	}
+	if (lie->name)
+		plu_preserve_and_lie(lie, left_alone);
+}
