@@ -247,6 +247,10 @@ impl Drop for Bound {
             .position(|entry| Arc::ptr_eq(&entry.device, &self.0));
         let entry = position.and_then(|position| devices.remove(position).ok());
 
+        // When the module goes away, nobody drops what is static.
+        if devices.is_empty() {
+            *devices = KVec::new();
+        }
         drop(devices);
         drop(entry);
 
