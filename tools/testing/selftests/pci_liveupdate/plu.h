@@ -142,13 +142,6 @@ bool plu_page_in_use(__u64 phys);
 /* Is it free, or has it been given to someone else? */
 bool plu_page_given_back(__u64 phys);
 
-/*
- * From the n-th on, let each allocation of this process fail. And did any? This ends
- * it, too.
- */
-void plu_fail_from(unsigned int nth);
-bool plu_did_fail(void);
-
 /* Write to memory and look at it, through /dev/mem. */
 void plu_write_memory(__u64 phys, const void *data, size_t size);
 void plu_read_memory(__u64 phys, void *data, size_t size);
@@ -159,6 +152,45 @@ __u64 plu_physical(const void *address);
 
 /* How many pages the kernel uses for it does not say what. */
 long plu_pages_of_unknown_use(void);
+
+/* --- plu_fail.c: allocations that fail -------------------------------------- */
+
+/*
+ * Let the n-th allocation of this process fail from now on, and no other, or all that
+ * come later, too. And did it? This ends it.
+ */
+void plu_fail_nth(unsigned int nth);
+void plu_fail_from(unsigned int nth);
+bool plu_did_fail(void);
+
+/*
+ * Something that takes memory. call() gives 0 or a negative errno. What follows may be
+ * left out: settle() comes after each call, and brings the model up to date; undo() takes
+ * back what was done; is_same() tells then whether nothing is left of it, and is
+ * otherwise plu_is_as_expected().
+ */
+struct plu_attempt {
+	const char *what;
+	int (*call)(void);
+	void (*settle)(int ret);
+	void (*undo)(void);
+	bool (*is_same)(void);
+	bool cannot_fail;	/* it is done also without memory */
+	int or_error;		/* what it may give beside -ENOMEM */
+	unsigned int rounds;	/* over which to look for leaks */
+};
+
+/*
+ * Try it with each allocation failing in turn, once alone and once with all that come
+ * later. Each time it is refused with -ENOMEM, or done in another way, nothing is left
+ * of it, and it can be done when there is memory. That gives two results, and a third one
+ * if it is to look for leaks.
+ */
+#define PLU_FAIL_RESULTS	3
+void plu_fail_each(const struct plu_attempt *attempt);
+
+/* Is memory lost, a little each time that something is done? One result. */
+void plu_find_leaks(const char *what, void (*once)(void), unsigned int rounds);
 
 /* --- The model: the devices, and what is expected of them ------------------ */
 
