@@ -5,11 +5,10 @@
 //! - `outgoing`: a line for each device that is preserved for the next kernel.
 //! - `incoming`: a line for each device that the previous kernel preserved, until all are
 //!   finished.
-//! - `check`: whether all that is known fits together.
+//! - `check`: whether all that is known fits together, for tests.
 //! - `status`: the version of the format, what became of the hand-over, and numbers.
 
 use crate::{
-    consistency,
     device,
     incoming::{
         self,
@@ -41,6 +40,7 @@ pub(crate) struct Files {
     outgoing: File<OutgoingFile>,
     #[pin]
     incoming: File<IncomingFile>,
+    #[cfg(CONFIG_PCI_LIVEUPDATE_CHECK)]
     #[pin]
     check: File<CheckFile>,
     #[pin]
@@ -55,6 +55,7 @@ impl Files {
             Ok(try_pin_init!(Self {
                 outgoing <- dir.read_only_file(c"outgoing", OutgoingFile),
                 incoming <- dir.read_only_file(c"incoming", IncomingFile),
+                #[cfg(CONFIG_PCI_LIVEUPDATE_CHECK)]
                 check <- dir.read_only_file(c"check", CheckFile),
                 status <- dir.read_only_file(c"status", StatusFile),
                 _dir: dir.clone(),
@@ -152,11 +153,13 @@ impl Writer for IncomingFile {
     }
 }
 
+#[cfg(CONFIG_PCI_LIVEUPDATE_CHECK)]
 struct CheckFile;
 
+#[cfg(CONFIG_PCI_LIVEUPDATE_CHECK)]
 impl Writer for CheckFile {
     fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        consistency::write(f)
+        crate::consistency::write(f)
     }
 }
 

@@ -13,7 +13,6 @@ use crate::{
     RECORDS, //
 };
 use core::ptr::{
-    null,
     null_mut,
     NonNull, //
 };
@@ -104,9 +103,9 @@ impl<'a> Device<'a> {
 
     /// Whether a driver is bound to it. It may lose the driver at any moment.
     pub(crate) fn has_driver(self) -> bool {
-        // SAFETY: By the type invariant the device is valid. Only whether the field is null is
-        // looked at.
-        !unsafe { (*self.as_raw()).driver }.is_null()
+        // SAFETY: By the type invariant the device is valid. It may be written to meanwhile, but
+        // not in parts, and only whether it is null is looked at.
+        !unsafe { (&raw const (*self.as_raw()).driver).read_volatile() }.is_null()
     }
 
     /// Whether this is a bridge to another PCI bus.
@@ -162,19 +161,22 @@ impl<'a> Device<'a> {
     }
 
     /// Whether `record` is the device's record for the next kernel.
+    #[cfg(CONFIG_PCI_LIVEUPDATE_CHECK)]
     pub(crate) fn points_out_to(self, record: &Record) -> bool {
         core::ptr::eq(self.outgoing().load(Relaxed).cast(), record)
     }
 
     /// Whether `record` is the device's record by the previous kernel; `None` if it has to have
     /// none of its own.
+    #[cfg(CONFIG_PCI_LIVEUPDATE_CHECK)]
     pub(crate) fn points_in_to(self, record: Option<&Record>) -> bool {
-        let expected = record.map_or(null(), core::ptr::from_ref);
+        let expected = record.map_or(core::ptr::null(), core::ptr::from_ref);
 
         core::ptr::eq(self.incoming().load(Relaxed).cast(), expected)
     }
 
     /// Whether this is the same device as `other`.
+    #[cfg(CONFIG_PCI_LIVEUPDATE_CHECK)]
     pub(crate) fn is(self, other: Device<'_>) -> bool {
         self.as_raw() == other.as_raw()
     }

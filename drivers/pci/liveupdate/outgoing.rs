@@ -287,6 +287,7 @@ impl Slots {
     }
 
     /// What this is made of, to see whether it fits together.
+    #[cfg(CONFIG_PCI_LIVEUPDATE_CHECK)]
     pub(crate) fn parts(&self) -> Parts<'_> {
         Parts {
             header: &self.header,
@@ -303,6 +304,7 @@ impl Slots {
 }
 
 /// The parts of [`Slots`].
+#[cfg(CONFIG_PCI_LIVEUPDATE_CHECK)]
 pub(crate) struct Parts<'a> {
     pub(crate) header: &'a Preserved<Header>,
     pub(crate) blocks: &'a BlockSet<Record>,

@@ -19,14 +19,14 @@
 //! - [`acs`]: Access Control Services that stay.
 //! - [`record`]: the format in which it is handed over.
 //! - [`debugfs`]: all of this, for people to see.
-//! - [`consistency`]: whether it fits together.
-//! - [`rescan`]: all PCI devices, while none comes or goes.
+//! - `consistency`: whether it fits together.
+//! - `rescan`: all PCI devices, while none comes or goes.
 //!
 //! # Locks
 //!
 //! From the outside in:
 //!
-//! 1. What our callers hold, or [`consistency`] takes: the PCI core's `pci_rescan_remove_lock` when a device is set up or
+//! 1. What our callers hold, or `consistency` takes: the PCI core's `pci_rescan_remove_lock` when a device is set up or
 //!    removed, LUO's locks of the session and the file, and `luo_register_rwlock`, when a driver's
 //!    file handler is called, the lock of the device when a driver is bound. LUO holds
 //!    `luo_session_serialize_rwsem` while its data is frozen.
@@ -59,6 +59,7 @@ use kernel::{
 
 mod acs;
 mod buses;
+#[cfg(CONFIG_PCI_LIVEUPDATE_CHECK)]
 mod consistency;
 mod debugfs;
 mod device;
@@ -72,6 +73,7 @@ mod outgoing;
 mod preservable;
 mod record;
 mod removed;
+#[cfg(CONFIG_PCI_LIVEUPDATE_CHECK)]
 mod rescan;
 #[cfg(CONFIG_PCI_LIVEUPDATE_KUNIT_TEST)]
 mod tests;

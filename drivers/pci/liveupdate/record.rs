@@ -142,6 +142,7 @@ impl Record {
     }
 
     /// Whether it is as a free slot has to be.
+    #[cfg(CONFIG_PCI_LIVEUPDATE_CHECK)]
     pub(crate) fn is_clear(&self) -> bool {
         self.address() == Address { domain: 0, bdf: 0 } && self.refcount() == 0
     }

@@ -101,6 +101,7 @@ pub(crate) fn acs(device: Device<'_>) -> Option<u16> {
 }
 
 /// Whether no device was removed while it was incoming, as far as that still matters.
+#[cfg(CONFIG_PCI_LIVEUPDATE_CHECK)]
 pub(crate) fn is_empty() -> bool {
     !is_ready() || REMOVED.lock().is_empty()
 }
