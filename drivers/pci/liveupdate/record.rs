@@ -16,6 +16,7 @@ use kernel::{
     prelude::*,
     sync::atomic::{
         Atomic,
+        AtomicType,
         Relaxed, //
     }, //
 };
@@ -88,19 +89,30 @@ static_assert!(offset_of!(Record, refcount) == offset_of!(bindings::pci_dev_ser,
 // They are atomic, and dropping them has no effect.
 unsafe impl Preservable for Record {}
 
+/// Reads a field that may change meanwhile.
+///
+/// The same as a relaxed load, which is a call of a C function, though. There are so many records
+/// to be read when a kernel starts that this would be felt.
+#[inline]
+fn read<T: AtomicType>(field: &Atomic<T>) -> T {
+    // SAFETY: The pointer is to the field, which is only written to as a whole. That a volatile read
+    // of an aligned integer is a single one is what `READ_ONCE()` relies on, too.
+    unsafe { field.as_ptr().read_volatile() }
+}
+
 impl Record {
     #[inline]
     pub(crate) fn address(&self) -> Address {
         Address {
-            domain: self.domain.load(Relaxed),
-            bdf: self.bdf.load(Relaxed) as u16,
+            domain: read(&self.domain),
+            bdf: read(&self.bdf) as u16,
         }
     }
 
     /// 0 for a free slot and for a device that was finished.
     #[inline]
     pub(crate) fn refcount(&self) -> u16 {
-        self.refcount.load(Relaxed) as u16
+        read(&self.refcount) as u16
     }
 
     #[inline]

@@ -7,7 +7,6 @@ use crate::{
     alloc,
     bindings,
     build_assert::build_assert,
-    error::to_result,
     prelude::*,
     types::{
         ForeignOwnable,
@@ -95,8 +94,12 @@ impl<T: ForeignOwnable> PlainXArray<T> {
             result
         };
 
-        to_result(result).map_err(|error| StoreError {
-            error,
+        // Whoever fills an array does this often.
+        if result == 0 {
+            return Ok(());
+        }
+        Err(StoreError {
+            error: Error::from_errno(result),
             // SAFETY: `value` came from `T::into_foreign`, and `__xa_insert()` didn't take it.
             value: unsafe { T::from_foreign(value) },
         })
