@@ -153,6 +153,17 @@ __u64 plu_physical(const void *address);
 /* How many pages the kernel uses for it does not say what. */
 long plu_pages_of_unknown_use(void);
 
+/* --- plu_memory.c: memory that the kernel uses -------------------------------- */
+
+/* In pages. */
+struct plu_memory {
+	long total;	/* What the kernel has, but for what is preserved and not restored, */
+	long unknown;	/* what it uses for it does not say what, stacks aside, */
+	long slab;	/* and for small objects. */
+};
+
+struct plu_memory plu_read_memory_use(void);
+
 /* --- plu_fail.c: allocations that fail -------------------------------------- */
 
 /*
@@ -426,6 +437,17 @@ bool plu_wait_until_empty(struct plu_device *port);
 /* Plug in a device that the driver drives: "edu,bus=ID". */
 bool plu_plug_in(struct plu_device *d, const char *what);
 
+/* --- plu_random.c: chance ---------------------------------------------------- */
+
+/* From the kernel's command line, plu.seed=, or any other. */
+__u64 plu_seed(void);
+void plu_seed_random(__u64 seed);
+/* From 0 on, and below a number; 0: below 2^64. */
+__u64 plu_random(__u64 below);
+
+/* The stages of a test with as many jumps as plu.jumps= says, or else a few. */
+unsigned int plu_nr_jumps(void);
+
 /* --- plu_check.c: what the kernel shows, compared with the model ----------- */
 
 /* Compare everything: one result. */
@@ -522,8 +544,9 @@ struct plu_handover {
 	struct plu_block block[PLU_MAX_BLOCKS];
 };
 
-/* Of this kernel, as it is. False: debugfs or the memory is not as it should be. */
+/* Of this kernel, or at an address. False: it, or its address, is not as it should be. */
 bool plu_read_handover(struct plu_handover *h);
+bool plu_read_handover_at(struct plu_handover *h, __u64 header_at);
 void plu_write_handover(const struct plu_handover *h);
 
 /* Add a block, and move half of the records of the first to it. */
@@ -532,9 +555,12 @@ void plu_split_block(struct plu_handover *h);
 /* The record of a device or bridge, which has to have one. And let it be another's. */
 struct plu_record *plu_record_of(struct plu_handover *h, const struct plu_device *d);
 void plu_set_address(struct plu_record *record, const char *bdf);
+/* What must not be in a domain with more than 4 digits. */
+void plu_get_address(const struct plu_record *record, char bdf[PLU_BDF_SIZE]);
 
 /* What the next kernel is to say when it finds that it cannot read it. */
 void __printf(1, 2) plu_expect_unreadable(const char *fmt, ...);
+#define PLU_ANY_REASON	"?"
 
 /* One that damages the hand-over. The last in a table is { }. */
 struct plu_lie {

@@ -41,7 +41,7 @@ static bool read_block(struct plu_handover *h, __u64 at)
 	return block->count && block->count <= PLU_PER_BLOCK;
 }
 
-static bool read_from(struct plu_handover *h, __u64 header_at)
+bool plu_read_handover_at(struct plu_handover *h, __u64 header_at)
 {
 	__u64 at;
 
@@ -61,7 +61,7 @@ bool plu_read_handover(struct plu_handover *h)
 {
 	__u64 at = plu_status_address("outgoing_address");
 
-	return at && read_from(h, at);
+	return at && plu_read_handover_at(h, at);
 }
 
 void plu_write_handover(const struct plu_handover *h)
@@ -125,6 +125,12 @@ void plu_set_address(struct plu_record *record, const char *bdf)
 	record->bdf = bus << 8 | slot << 3 | (bdf[11] - '0');
 }
 
+void plu_get_address(const struct plu_record *record, char bdf[PLU_BDF_SIZE])
+{
+	snprintf(bdf, PLU_BDF_SIZE, "%04x:%02x:%02x.%u", record->domain, record->bdf >> 8,
+		 record->bdf >> 3 & 0x1f, record->bdf & 7);
+}
+
 struct plu_record *plu_record_of(struct plu_handover *h, const struct plu_device *d)
 {
 	struct plu_record wanted;
@@ -152,6 +158,11 @@ void plu_expect_unreadable(const char *fmt, ...)
 	va_start(args, fmt);
 	vsnprintf(plu.text, sizeof(plu.text), fmt, args);
 	va_end(args);
+}
+
+static bool any_reason(void)
+{
+	return !strcmp(plu.text, PLU_ANY_REASON);
 }
 
 static void set_acs(struct plu_device *b)
@@ -206,7 +217,7 @@ void plu_preserve_and_lie(const struct plu_lie *lie, const char *left_alone)
 	plu.note = handover.header_at;
 	if (!plu.text[0])
 		return;
-	plu_announce("the hand-over cannot be read: %s", plu.text);
+	plu_announce("the hand-over cannot be read: %s", any_reason() ? "" : plu.text);
 	plu_announce("drivers/pci/liveupdate/");
 }
 
@@ -237,6 +248,17 @@ static bool is_left_in_memory(__u64 phys)
 	return plu_page_in_use(phys) && !plu_page_given_back(phys);
 }
 
+/* The kernel may say of it what it likes, as long as it says the same everywhere. */
+static void read_reason(void)
+{
+	static const char begin[] = "unreadable (";
+	const char *status = plu_status("handover");
+
+	if (!strncmp(status, begin, sizeof(begin) - 1))
+		snprintf(plu.text, strlen(status) - (sizeof(begin) - 1), "%s",
+			 status + sizeof(begin) - 1);
+}
+
 static void find_unreadable(const struct plu_lie *lie)
 {
 	static char handover[PLU_TEXT_SIZE + 16], message[PLU_TEXT_SIZE + 64];
@@ -244,6 +266,8 @@ static void find_unreadable(const struct plu_lie *lie)
 	struct plu_device *d;
 	int session;
 
+	if (any_reason())
+		read_reason();
 	snprintf(handover, sizeof(handover), "unreadable (%s)", plu.text);
 	snprintf(message, sizeof(message), "the hand-over cannot be read: %s", plu.text);
 	plu.handover = handover;
@@ -324,7 +348,7 @@ static void find_readable(const struct plu_lie *lie)
 	plu_ok(retrieve_all(session),
 	       "%s: devices that are incoming are retrieved and work, others are not",
 	       lie->name);
-	if (!read_from(&handover, plu.note))
+	if (!plu_read_handover_at(&handover, plu.note))
 		plu_bail("the hand-over is not where it was");
 	plu_finish(session);
 	given_back &= plu_page_given_back(handover.header_at);
