@@ -3,10 +3,10 @@
 # PCI Live Update: the ways in. `make help` lists them; the work is done by scripts/.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check test-debug fuzz enumeration-cost kernel apply unapply lint clean distclean
+.PHONY: help demo test check test-debug fuzz soak enumeration-cost kernel apply unapply lint clean distclean
 
 # Given on the command line or in the environment, and read by the scripts.
-export KDIR DEBUG ACCEL LLVM V T FORCE ROUNDS SEED
+export KDIR DEBUG ACCEL LLVM V T FORCE ROUNDS SEED N HOSTILE
 
 Q := $(if $(filter 1,$(V)),,@)
 
@@ -36,6 +36,9 @@ test-debug: ## all tests, or those named with T=, on kernels that look for mista
 
 fuzz: ## read a million random hand-overs: make fuzz ROUNDS=1000000 SEED=NUMBER
 	$(Q)scripts/fuzz.sh
+
+soak: ## kexec after kexec: make soak N=100 HOSTILE=100 SEED=NUMBER
+	$(Q)scripts/soak.sh
 
 enumeration-cost: ## what the option costs at boot, counted in instructions
 	$(Q)scripts/enumeration-cost.sh
