@@ -203,6 +203,42 @@ void plu_fail_each(const struct plu_attempt *attempt);
 /* Is memory lost, a little each time that something is done? One result. */
 void plu_find_leaks(const char *what, void (*once)(void), unsigned int rounds);
 
+/* --- plu_workers.c: processes that do things at the same time ----------------- */
+
+/* A kind of call, and with what it may be refused while others do what they do. */
+struct plu_call {
+	const char *what;
+	int errors[8];		/* positive; the last is 0 */
+};
+
+/* What a worker does, one step after the other. */
+struct plu_job {
+	const char *name;
+	void (*step)(void);
+};
+
+/* To be called first: the table, by whose indices all calls go. */
+void plu_set_calls(const struct plu_call *table, unsigned int nr);
+
+/*
+ * Have a worker do each job for some milliseconds, all at the same time, and wait until
+ * all have ended. They know what their parent knew, and have its files.
+ */
+void plu_work(const struct plu_job *jobs, unsigned int nr_jobs, long time, __u64 seed);
+
+/* In a worker: it is about to do this, for who asks why it hangs; and what came of it. */
+void plu_about_to(unsigned int call);
+int plu_call(unsigned int call, int ret);
+
+/* Show what came of all calls, and return how many kinds were refused as they must not be. */
+unsigned int plu_show_calls(void);
+unsigned int plu_times_done(unsigned int call);
+
+/* What is random follows from plu.seed= on the command line, which is shown if not given. */
+__u64 plu_seed(void);
+void plu_seed_random(__u64 seed);
+unsigned int plu_random(unsigned int below);
+
 /* --- The model: the devices, and what is expected of them ------------------ */
 
 enum plu_incoming {
@@ -344,6 +380,8 @@ extern const char * const plu_messages[PLU_NR_MESSAGES];
 void plu_read_log(void);
 /* Begin anew, with devices of which nothing is known. */
 void plu_rewind_log(void);
+/* Count from now on, as more was said than the log has room for. */
+void plu_skip_log(void);
 unsigned int plu_said(const struct plu_device *d, enum plu_message msg);
 
 /* Has it said nothing of any device and live update? */

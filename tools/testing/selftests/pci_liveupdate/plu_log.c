@@ -100,6 +100,24 @@ void plu_rewind_log(void)
 	log_fd = -1;
 }
 
+static void forget(struct plu_device *d, const struct plu_device *end)
+{
+	for (; d < end; d++) {
+		memset(d->said, 0, sizeof(d->said));
+		memset(d->messages, 0, sizeof(d->messages));
+	}
+}
+
+void plu_skip_log(void)
+{
+	plu_rewind_log();
+	log_fd = open_log();
+	if (lseek(log_fd, 0, SEEK_END) < 0)
+		plu_bail("/dev/kmsg: cannot skip: %s", strerror(errno));
+	forget(plu.dev, plu_end());
+	forget(plu.bridge, plu_bridges_end());
+}
+
 unsigned int plu_said(const struct plu_device *d, enum plu_message msg)
 {
 	return d->said[msg];
