@@ -108,6 +108,9 @@ pub enum Retrieval<'a> {
 ///
 /// static HANDLER: Handler<NumberFiles> = Handler::new();
 ///
+/// // It was not possible to bind what its files share. Nothing is left of that.
+/// assert!(HANDLER.register(|_| Err(ENOMEM)).is_err());
+///
 /// // Without data that its files share. To be kept as long as the driver is there.
 /// let registration = HANDLER.register(|_| Ok(()));
 ///
@@ -233,7 +236,8 @@ impl<H: FileHandler> Handler<H> {
         }
     }
 
-    /// Registers the handler with LUO, until the result is dropped. That is possible once.
+    /// Registers the handler with LUO, until the result is dropped. That is possible once, unless
+    /// it fails.
     ///
     /// `bind` binds the data to the handler that its files share. Files can be preserved after
     /// that.
@@ -262,7 +266,12 @@ impl<H: FileHandler> Handler<H> {
         // INVARIANT: The handler was just registered.
         let registration = Registration(self);
 
-        bind(&Binding(&registration))?;
+        if let Err(error) = bind(&Binding(&registration)) {
+            drop(registration);
+            // It was not complete, so no file was preserved, and it can be registered again.
+            self.is_used.store(false, Relaxed);
+            return Err(error);
+        }
         // INVARIANT: There is no `Binding` any more, and there won't be another.
         self.is_complete.store(true, Release);
         Ok(registration)
