@@ -259,7 +259,7 @@ impl Slots {
 
             match self.devices.get(address.key()) {
                 Some(device) => report.expect(
-                    Device::new(&device).points_out_to(slot),
+                    Device::new(device).points_out_to(slot),
                     fmt!("outgoing: {address} does not point to its record"),
                 ),
                 None => report.problem(fmt!("outgoing: the record of {address} has no device")),
@@ -277,7 +277,7 @@ impl Slots {
             let Some(device) = self.devices.get(slot.address().key()) else {
                 continue;
             };
-            let expected = self.count_below(Device::new(&device));
+            let expected = self.count_below(Device::new(device));
 
             report.expect(
                 usize::from(slot.refcount()) == expected,
@@ -315,7 +315,7 @@ impl Slots {
         let is_known = self
             .devices
             .get(address.key())
-            .is_some_and(|other| Device::new(&other).is(device));
+            .is_some_and(|other| Device::new(other).is(device));
 
         report.expect(
             is_known,

@@ -31,7 +31,7 @@ impl Page {
         let page = unsafe { bindings::get_free_pages_noprof(flags, 0) };
 
         // INVARIANT: The page was just allocated.
-        Ok(Self(NonNull::new(page as *mut _).ok_or(ENOMEM)?))
+        Ok(Self(NonNull::new(page as *mut [u8; SIZE]).ok_or(ENOMEM)?))
     }
 
     /// Where the page is.

@@ -37,7 +37,7 @@ impl Random {
 
     /// A number below `end`, which must not be 0, and fits into 32 bits.
     pub(super) fn below(&mut self, end: usize) -> usize {
-        (self.bits() >> 32) as usize * end >> 32
+        ((self.bits() >> 32) as usize * end) >> 32
     }
 
     pub(super) fn within(&mut self, range: Range<usize>) -> usize {
