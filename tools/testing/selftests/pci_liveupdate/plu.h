@@ -234,11 +234,6 @@ int plu_call(unsigned int call, int ret);
 unsigned int plu_show_calls(void);
 unsigned int plu_times_done(unsigned int call);
 
-/* What is random follows from plu.seed= on the command line, which is shown if not given. */
-__u64 plu_seed(void);
-void plu_seed_random(__u64 seed);
-unsigned int plu_random(unsigned int below);
-
 /* --- The model: the devices, and what is expected of them ------------------ */
 
 enum plu_incoming {

@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/random.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -44,41 +43,6 @@ static struct shared *shared;
 static const struct plu_call *calls;
 static unsigned int nr_calls, self;
 static bool refused;
-
-/* --- Chance ------------------------------------------------------------------- */
-
-static __u64 chance;
-
-__u64 plu_seed(void)
-{
-	char word[32];
-	__u64 seed;
-
-	if (plu_cmdline("plu.seed", word, sizeof(word)))
-		seed = strtoull(word, NULL, 0);
-	else if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed))
-		plu_bail("getrandom: %s", strerror(errno));
-	seed &= 0xffffffff;
-	plu_say("plu.seed=0x%llx", (unsigned long long)seed);
-	plu_seed_random(seed);
-
-	return seed;
-}
-
-/* Not 0, with which it would stay. */
-void plu_seed_random(__u64 seed)
-{
-	chance = (seed + 1) * 0x9e3779b97f4a7c15ULL;
-}
-
-unsigned int plu_random(unsigned int below)
-{
-	chance ^= chance << 13;
-	chance ^= chance >> 7;
-	chance ^= chance << 17;
-
-	return (chance >> 32) % below;
-}
 
 /* --- Inside a worker ------------------------------------------------------------ */
 

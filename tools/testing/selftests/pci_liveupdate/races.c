@@ -414,6 +414,8 @@ static void run_rounds(const char *handover)
 	unsigned int rounds = nr_rounds();
 	__u64 seed = plu_seed();
 
+	plu_say("seed 0x%llx", (unsigned long long)seed);
+	plu_seed_random(seed);
 	plu_set_calls(calls, NR_CALLS);
 	for (unsigned int round = 0; round < rounds && peaceful; round++) {
 		sessions_are_short = round % 2;
