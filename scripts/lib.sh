@@ -7,7 +7,7 @@
 
 TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/pci-liveupdate
-BUILD=$TOP/build
+BUILD=${PLU_BUILD:-$TOP/build}
 export TOP CACHE BUILD
 export LC_ALL=C.UTF-8
 

@@ -6,10 +6,13 @@
 
 . "$TOP/scripts/overlay.sh"
 
-# find_base: sets BASE, the folder in the cache with source/ and the object folders.
+# find_base: sets BASE, the folder in the cache with source/ and the object folders. A script that works on a copy of
+# these says where it is in PLU_BASE.
 find_base() {
 	local name
-	if [ -n "${KDIR:-}" ]; then
+	if [ -n "${PLU_BASE:-}" ]; then
+		BASE=$PLU_BASE
+	elif [ -n "${KDIR:-}" ]; then
 		KDIR=$(cd "$KDIR" && pwd)
 		name=$(sha256sum <<<"$KDIR")
 		BASE=$CACHE/kdir-$(basename "$KDIR" | tr -c '0-9A-Za-z.\n' -)-${name:0:8}
