@@ -3,7 +3,7 @@
 # PCI Live Update: the ways in. `make help` lists them; the work is done by scripts/.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check test-debug fuzz soak enumeration-cost kernel apply unapply lint clean distclean
+.PHONY: help demo test check test-debug fuzz soak enumeration-cost kernel apply unapply lint clean distclean mutants
 
 # Given on the command line or in the environment, and read by the scripts.
 export KDIR DEBUG ACCEL LLVM V T FORCE ROUNDS SEED N HOSTILE
@@ -39,6 +39,9 @@ fuzz: ## read a million random hand-overs: make fuzz ROUNDS=1000000 SEED=NUMBER
 
 soak: ## kexec after kexec: make soak N=100 HOSTILE=100 SEED=NUMBER
 	$(Q)scripts/soak.sh
+
+mutants: ## would the tests notice? each of a list of wrong changes to the code is to make one fail (M=NAME: that one)
+	$(Q)scripts/mutants.sh $(M)
 
 enumeration-cost: ## what the option costs at boot, counted in instructions
 	$(Q)scripts/enumeration-cost.sh
