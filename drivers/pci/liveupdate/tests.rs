@@ -31,7 +31,8 @@ use kernel::{
         ChainError,
         Entry,
         Handle,
-        Preserved, //
+        Preserved,
+        Restored, //
     },
     prelude::*, //
 };
@@ -719,6 +720,28 @@ mod cases {
         let read = KBox::try_pin_init(Incoming::read(handle, Unreadable::from), GFP_KERNEL);
 
         assert_eq!(read.err(), Some(Unreadable::NoHeader(handle)));
+    }
+
+    #[test]
+    fn memory_is_restored_from_its_start_once_and_no_more_of_it() -> Result {
+        const MORE: usize = 2 * bindings::PAGE_SIZE;
+        let page = page::<u64>()?;
+        let start = handle(page);
+        let middle = at(start.into_raw() + 8);
+
+        // SAFETY: The page was allocated by `page()`, and we give it up.
+        unsafe { bindings::kho_mark_restorable(bindings::virt_to_page(page.cast())) };
+        assert!(middle.peek::<u64>().is_err());
+        assert!(Restored::<u64>::restore(middle).is_err());
+        assert!(Restored::<[u8; MORE]>::restore(start).is_err());
+
+        // Who looks leaves it there.
+        assert_eq!(start.peek::<u64>(), Ok(0));
+        let restored = Restored::<u64>::restore(start)?;
+        assert!(start.peek::<u64>().is_err());
+        assert!(Restored::<u64>::restore(start).is_err());
+        drop(restored);
+        Ok(())
     }
 
     #[test]
