@@ -30,15 +30,19 @@ static const char *topology(void)
 		"-device pcie-root-port,id=rp3,chassis=3,addr=6\n"
 		"-device edu,bus=rp3\n"
 		"-device pcie-root-port,id=rp4,chassis=4,addr=7\n"
-		"-device edu,bus=rp4";
+		"-device edu,bus=rp4\n"
+		"-device pcie-root-port,id=rp5,chassis=6,addr=8\n"
+		"-device edu,bus=rp5";
 }
 
 #define PRESERVED	"0000:00:05.0"
 #define BEFORE		"0000:00:04.0"
 #define AFTER		"0000:00:06.0"
 #define KEPT		"0000:00:07.0"
+/* This one has numbers, which make no sense. */
+#define GARBLED		"0000:00:08.0"
 
-static const char * const lost[] = { BEFORE, PRESERVED, AFTER };
+static const char * const lost[] = { BEFORE, PRESERVED, AFTER, GARBLED };
 
 static struct plu_device *device_behind(const char *bdf)
 {
@@ -74,7 +78,7 @@ static void preserve(void)
 {
 	int session;
 
-	plu_find_devices(5);
+	plu_find_devices(6);
 	session = plu_session(SESSION);
 	plu_set_cookie(&plu.dev[0], 0x105701);
 	plu_preserve(session, &plu.dev[0]);
@@ -82,33 +86,40 @@ static void preserve(void)
 	plu_preserve(session, device_behind(PRESERVED));
 	plu_set_cookie(device_behind(KEPT), 0x105703);
 	plu_preserve(session, device_behind(KEPT));
-	plu_check("devices are outgoing, one of them behind the bridge that is to be reset");
+	plu_preserve(session, device_behind(GARBLED));
+	plu_check("devices are outgoing, two of them behind bridges that lose their numbers");
 }
 
 static void reset(void)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(lost); i++)
 		plu_config_write(lost[i], PCI_PRIMARY_BUS, 4, 0);
+	/* The last one before the first */
+	plu_config_write(GARBLED, PCI_PRIMARY_BUS, 4, 0x070900);
 }
 
 static void go_without(void)
 {
+	static const char gone[] = "its bus numbers are lost: nothing below it is enumerated";
 	static const char no_numbers[] =
 		"gets no bus numbers: a preserved bridge on its bus lost its own";
-	struct plu_device *unreachable;
+	struct plu_device *unreachable, *garbled;
 	int session, ret;
 
 	plu_take_over_some();
 	for (size_t i = 0; i < ARRAY_SIZE(lost); i++)
 		plu_find(lost[i])->handed.numbers = 0;
 	unreachable = device_behind(PRESERVED);
+	garbled = device_behind(GARBLED);
 
-	plu_ok(says(PRESERVED, "its bus numbers are lost: nothing below it is enumerated"),
+	plu_ok(says(PRESERVED, gone),
 	       "the kernel says that a preserved bridge has lost its bus numbers");
+	plu_ok(says(GARBLED, gone), "so it does of one whose numbers make no sense");
 	plu_ok(says(BEFORE, no_numbers) && says(AFTER, no_numbers),
 	       "and that others on its bus get none for that");
 	plu_ok(!have_numbers(), "none of them has any");
-	plu_ok(unreachable->absent && device_behind(BEFORE)->absent && device_behind(AFTER)->absent,
+	plu_ok(unreachable->absent && garbled->absent && device_behind(BEFORE)->absent &&
+	       device_behind(AFTER)->absent,
 	       "nothing behind them is found");
 	plu_check("the rest is there, and incoming what was preserved");
 
@@ -122,6 +133,7 @@ static void go_without(void)
 	plu_gives(plu_retrieve_fd(session, unreachable->token), -ENODEV,
 		  "what is not there cannot be retrieved");
 	unreachable->incoming_session = session;
+	garbled->incoming_session = session;
 	plu_retrieve(session, &plu.dev[0]);
 	plu_retrieve(session, device_behind(KEPT));
 	plu_ok(plu_file_is(plu.dev[0].fd, &plu.dev[0], 0x105701) &&
@@ -149,7 +161,7 @@ static const struct plu_test test = {
 	.qemu = topology,
 	.stage = {
 		{ .run = preserve, .plan = 1, .before_jump = reset },
-		{ .run = go_without, .plan = 11 },
+		{ .run = go_without, .plan = 12 },
 		{ .run = get_new_ones, .plan = 3 },
 	},
 };
