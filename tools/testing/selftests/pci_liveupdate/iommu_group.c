@@ -50,6 +50,7 @@ static const char *topology(void)
 #define BEHIND_PORT_1	"0000:00/09.1/00.0"
 
 #define SESSION		"iommu_group"
+#define ALIAS_MODULE	"pci_liveupdate_alias"
 
 /* What the IOMMU needs of a bridge */
 static const unsigned int isolating[] = {
@@ -151,6 +152,20 @@ static void without_controls(void)
 	plu_ok(is_accepted(BEHIND_PORT), "it is when all are on");
 }
 
+/* Nothing is there, but what is plugged in there would be in the device's group. */
+static void with_alias(void)
+{
+	char parameters[64];
+	int ret;
+
+	snprintf(parameters, sizeof(parameters), "device=%s devfn=0xe8",
+		 plu_at(ON_ROOT_BUS)->bdf);
+	ret = plu_load_module("external/" ALIAS_MODULE, parameters);
+	plu_ok(!ret && is_refused(ON_ROOT_BUS, "it also has the requester ID 0x00e8"),
+	       "it is not when it has another requester ID as well");
+	plu_gives(plu_unload_module(ALIAS_MODULE), 0, "it has its own again");
+}
+
 static void with_iommu(void)
 {
 	int session;
@@ -160,7 +175,8 @@ static void with_iommu(void)
 	       "there is an IOMMU");
 
 	plu_ok(is_accepted(ON_ROOT_BUS), "a device on the root bus is accepted");
-	plu_ok(is_accepted(BEHIND_PORT), "so is one behind a root port");
+	with_alias();
+	plu_ok(is_accepted(BEHIND_PORT), "one behind a root port is accepted");
 	without_controls();
 	plu_ok(is_accepted(BEHIND_PORT_0) && is_accepted(BEHIND_PORT_1),
 	       "so are those behind root ports that are functions of one device");
@@ -248,7 +264,7 @@ static const struct plu_test test = {
 	.name = "iommu_group",
 	.qemu = topology,
 	.stage = {
-		{ .run = with_iommu, .plan = 12, .cmdline = "intel_iommu=on" },
+		{ .run = with_iommu, .plan = 14, .cmdline = "intel_iommu=on" },
 		{ .run = without_redirection, .plan = 6,
 		  .cmdline = "intel_iommu=on pci=disable_acs_redir=pci:1b36:000c" },
 		{ .run = without_iommu, .plan = 4, .cmdline = "intel_iommu=off" },
