@@ -44,12 +44,16 @@ static const char *topology(void)
 /* What a control register is set to by hand, and what the kernel makes of it if it may. */
 #define BY_HAND		(PCI_ACS_TB | PCI_ACS_CR)
 #define BY_HAND_FAR	(PCI_ACS_RR | PCI_ACS_DT)
+#define BY_HAND_QUIRKY	(PCI_ACS_SV | PCI_ACS_CR)
 #define CONFIGURED	(PCI_ACS_SV | PCI_ACS_RR | PCI_ACS_UF | PCI_ACS_DT)
 #define NO_REDIRECTION	(CONFIGURED & ~(PCI_ACS_RR | PCI_ACS_CR))
 #define FOR_IOMMU	(PCI_ACS_SV | PCI_ACS_RR | PCI_ACS_CR | PCI_ACS_UF)
 
 /* Vendor and device ID of an Intel root port that does it in a way of its own */
 #define IDS_OF_QUIRK	0x3b428086
+
+/* And of a port whose source validation is broken */
+#define IDS_OF_BROKEN	0x80b5111d
 
 /* On the command line: QEMU's root ports, and this one */
 #define ALL		"pci:1b36:000c"
@@ -90,13 +94,13 @@ static bool controls_are(const char *path, unsigned int expected)
 	return is == expected;
 }
 
-/* From now on the port above is one that needs a quirk. Whoever finds it sees that. */
-static int let_need_quirk(const char *path)
+/* From now on the port above is of another kind. Whoever finds it sees that. */
+static int let_port_be(const char *path, unsigned int ids)
 {
 	char parameters[64];
 
 	snprintf(parameters, sizeof(parameters), "device=%s offset=%u size=4 value=%u",
-		 root_port(path), PCI_VENDOR_ID, IDS_OF_QUIRK);
+		 root_port(path), PCI_VENDOR_ID, ids);
 
 	return plu_load_module("external/pci_liveupdate_fake", parameters);
 }
@@ -107,7 +111,7 @@ static void refuse_quirk(void)
 	char message[128];
 
 	plu_gives(plu_remove_bridge(d), 0, "a port is removed");
-	plu_gives(let_need_quirk(QUIRKY), 0, "it is made one that needs a quirk");
+	plu_gives(let_port_be(QUIRKY, IDS_OF_QUIRK), 0, "it is made one that needs a quirk");
 	plu_rescan();
 	plu_gives(plu_command(d, "preserve"), -EINVAL, "a device below cannot be preserved");
 	snprintf(message, sizeof(message),
@@ -137,10 +141,10 @@ static void preserve(void)
 
 	set_controls(KEPT, BY_HAND);
 	set_controls(OTHER, BY_HAND);
-	set_controls(QUIRKY, BY_HAND);
+	set_controls(QUIRKY, BY_HAND_QUIRKY);
 	set_controls(FAR, BY_HAND_FAR);
 	plu_ok(controls_are(KEPT, BY_HAND) && controls_are(OTHER, BY_HAND) &&
-	       controls_are(QUIRKY, BY_HAND) && controls_are(FAR, BY_HAND_FAR),
+	       controls_are(QUIRKY, BY_HAND_QUIRKY) && controls_are(FAR, BY_HAND_FAR),
 	       "the ports have their ACS controls");
 }
 
@@ -171,10 +175,17 @@ static void quirk_in_new_kernel(void)
 
 	plu_gives(plu_remove_bridge(d), 0, "an incoming port is removed");
 	plu_rescan();
-	plu_ok(controls_are(QUIRKY, BY_HAND), "its controls stay when it is found again");
+	plu_ok(controls_are(QUIRKY, BY_HAND_QUIRKY), "its controls stay when it is found again");
 
 	plu_gives(plu_remove_bridge(d), 0, "it is removed again");
-	plu_gives(let_need_quirk(QUIRKY), 0, "it is made one that needs a quirk");
+	plu_gives(let_port_be(QUIRKY, IDS_OF_BROKEN), 0, "it is made one of which one is broken");
+	plu_rescan();
+	plu_ok(controls_are(QUIRKY, BY_HAND_QUIRKY & ~PCI_ACS_SV),
+	       "that one is not switched on again");
+	plu_gives(plu_unload_module("pci_liveupdate_fake"), 0, "it is made what it is");
+
+	plu_gives(plu_remove_bridge(d), 0, "it is removed again");
+	plu_gives(let_port_be(QUIRKY, IDS_OF_QUIRK), 0, "it is made one that needs a quirk");
 	plu_rescan();
 	plu_ok(controls_are(QUIRKY, CONFIGURED),
 	       "its controls are what the command line says, as those of any port");
@@ -194,7 +205,7 @@ static void config_acs(void)
 {
 	plu_take_over();
 	plu_check("the devices are incoming");
-	plu_ok(controls_are(KEPT, BY_HAND) && controls_are(QUIRKY, BY_HAND) &&
+	plu_ok(controls_are(KEPT, BY_HAND) && controls_are(QUIRKY, BY_HAND_QUIRKY) &&
 	       controls_are(FAR, BY_HAND_FAR),
 	       "the controls above them are what they were, against the command line");
 	plu_ok(controls_are(OTHER, CONFIGURED), "those of another port are what it says");
@@ -244,7 +255,7 @@ static const struct plu_test test = {
 	.qemu = topology,
 	.stage = {
 		{ .run = preserve, .plan = 9, .cmdline = "intel_iommu=off" },
-		{ .run = config_acs, .plan = 12,
+		{ .run = config_acs, .plan = 16,
 		  .cmdline = "intel_iommu=off pci=config_acs=1010101@" ALL ";1010101@" QUIRK },
 		{ .run = disable_redirection, .plan = 5,
 		  .cmdline = "intel_iommu=off pci=disable_acs_redir=" ALL },
