@@ -113,7 +113,7 @@ impl Device<'_> {
     }
 
     #[cold]
-    fn setup_slow(self) {
+    pub(crate) fn setup_slow(self) {
         self.look_up();
 
         // Without bus numbers nothing below it can be at work.

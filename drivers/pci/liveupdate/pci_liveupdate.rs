@@ -58,6 +58,8 @@ use kernel::{
 };
 
 mod acs;
+#[cfg(CONFIG_PCI_LIVEUPDATE_BENCH)]
+mod bench;
 mod buses;
 #[cfg(CONFIG_PCI_LIVEUPDATE_CHECK)]
 mod consistency;
@@ -119,6 +121,8 @@ static RECORDS: Flb<Records> = Flb::new();
 
 struct PciLiveupdate {
     _debugfs: Pin<KBox<debugfs::Files>>,
+    #[cfg(CONFIG_PCI_LIVEUPDATE_BENCH)]
+    _bench: Pin<KBox<bench::Bench>>,
 }
 
 impl kernel::Module for PciLiveupdate {
@@ -127,6 +131,8 @@ impl kernel::Module for PciLiveupdate {
         unsafe { removed::init() };
         Ok(Self {
             _debugfs: KBox::pin_init(debugfs::Files::new(), GFP_KERNEL)?,
+            #[cfg(CONFIG_PCI_LIVEUPDATE_BENCH)]
+            _bench: KBox::pin_init(bench::Bench::new(), GFP_KERNEL)?,
         })
     }
 }
