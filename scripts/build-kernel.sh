@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# build-kernel.sh [VARIANT...]: brings the work tree up to date and builds the kernels main, debug, off or norust from it,
-# each in its own object folder. A kernel whose inputs are all as they were when it was built is left alone.
+# build-kernel.sh [VARIANT...]: brings the work tree up to date and builds kernels from it, main, debug, kcsan, off, norust,
+# bench or bench-off, each in its own object folder. A kernel whose inputs are all as they were is left alone.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/toolchain.sh"
@@ -13,7 +13,11 @@ fragments=$TOP/scripts/config
 # fragment VARIANT: its whole configuration; what comes later counts.
 fragment() {
 	cat "$fragments"/{base,kunit,feature}.config "$TOP/tools/testing/selftests/pci_liveupdate/config"
-	[ "$1" = main ] || cat "$fragments/$1.config"
+	case $1 in
+	main) ;;
+	bench-off) cat "$fragments"/{bench,bench-off}.config ;;
+	*) cat "$fragments/$1.config" ;;
+	esac
 }
 
 # inputs VARIANT: one hash for all that a kernel is made of. Tests and documents are no part of it.
@@ -89,7 +93,7 @@ progress() {
 }
 
 build() {
-	local variant=$1 obj=$BASE/$1 want start=$EPOCHREALTIME total=0 hash tools
+	local variant=$1 obj=$BASE/$1 want start=$EPOCHREALTIME total=0 hash tools like
 	mkdir -p "$obj"
 	want=$(inputs "$variant")
 	if [ "${FORCE:-0}" != 1 ] && [ "$(cat "$obj/built" 2>/dev/null)" = "$want" ]; then
@@ -99,18 +103,20 @@ build() {
 	rm -f "$obj/built"
 	[ -f "$obj/vmlinux" ] || need_space "$CACHE" 2000 "building a kernel"
 
-	# A new compiler means a new folder; and off and norust differ little from main, so they start as a copy of it.
+	# A new compiler means a new folder; and some kernels differ little from another, so they start as a copy of it.
 	tools=$(toolchain_id)
 	if [ -f "$obj/toolchain" ] && [ "$tools" != "$(cat "$obj/toolchain")" ]; then
 		rm -rf "$obj"
 		mkdir -p "$obj"
 	fi
 	case $variant in
-	off | norust)
-		if [ ! -f "$obj/vmlinux" ] && [ -f "$BASE/main/vmlinux" ]; then
-			step "kernel ($variant): started from a copy of main" copy_objects "$BASE/main" "$obj"
-		fi ;;
+	off | norust) like=main ;;
+	bench-off) like=bench ;;
+	*) like= ;;
 	esac
+	if [ -n "$like" ] && [ ! -f "$obj/vmlinux" ] && [ -f "$BASE/$like/vmlinux" ]; then
+		step "kernel ($variant): started from a copy of $like" copy_objects "$BASE/$like" "$obj"
+	fi
 	printf '%s\n' "$tools" >"$obj/toolchain"
 
 	fragment "$variant" >"$obj/fragment.config"

@@ -21,6 +21,7 @@ export KERNEL_SERIES KERNEL_PACKAGE KERNEL_SUITES
 case ${DEBUG:-0} in
 1) VARIANT=debug ;;
 kcsan) VARIANT=kcsan ;;
+bench) VARIANT=bench ;;
 *) VARIANT=main ;;
 esac
 export VARIANT
