@@ -3,7 +3,7 @@
 # PCI Live Update: the ways in. `make help` lists them; the work is done by scripts/.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check test-debug fuzz soak enumeration-cost kernel apply unapply lint clean distclean mutants
+.PHONY: help demo test check test-debug fuzz soak enumeration-cost kernel apply unapply lint clean distclean mutants bench bench-compare
 
 # Given on the command line or in the environment, and read by the scripts.
 export KDIR DEBUG ACCEL LLVM V T FORCE ROUNDS SEED N HOSTILE
@@ -42,6 +42,12 @@ soak: ## kexec after kexec: make soak N=100 HOSTILE=100 SEED=NUMBER
 
 mutants: ## would the tests notice? each of a list of wrong changes to the code is to make one fail (M=NAME: that one)
 	$(Q)scripts/mutants.sh $(M)
+
+bench: ## what live update costs, counted in instructions
+	$(Q)scripts/bench.sh
+
+bench-compare: ## two results of that: make bench-compare A=FILE B=FILE
+	$(Q)scripts/bench-compare.sh "$(A)" "$(B)"
 
 enumeration-cost: ## what the option costs at boot, counted in instructions
 	$(Q)scripts/enumeration-cost.sh
