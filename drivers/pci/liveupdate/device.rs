@@ -298,12 +298,21 @@ impl<'a> Device<'a> {
 
         // SAFETY: The device is being set up, which is what this is called for.
         unsafe { self.inherit() };
+
+        let changes = records.lock();
+
+        // The driver of the device that was found here before may have finished it just now.
+        if record.refcount() == 0 {
+            return;
+        }
         if self.is_bridge() {
             self.incoming_bridge().store(true, Relaxed);
+            drop(changes);
         } else {
             // INVARIANT: The reference is the device's from now on.
             self.incoming()
                 .store(core::ptr::from_ref(record).cast_mut().cast(), Relaxed);
+            drop(changes);
             incoming.detach();
         }
         dev_info!(
@@ -349,21 +358,22 @@ impl<'a> Device<'a> {
             );
             return;
         }
-        let Some(held) = self.forget_incoming() else {
+        // The device's reference is given back when nothing is locked any more.
+        if self.finish_record().is_none() {
             dev_warn!(self.as_dev(), "liveupdate: cannot finish: not incoming\n");
-            return;
-        };
+        }
+    }
+
+    fn finish_record(self) -> Option<Held> {
+        let incoming = RECORDS.incoming().ok()?;
+        let records = incoming.object().ok()?;
+        let _changes = records.lock();
+        let held = self.forget_incoming()?;
 
         // The device may be removed and found again while the incoming data is still there.
         held.record().set_refcount(0);
         dev_info!(self.as_dev(), "liveupdate: finished\n");
 
-        let Ok(incoming) = RECORDS.incoming() else {
-            return;
-        };
-        let Ok(records) = incoming.object() else {
-            return;
-        };
         for bridge in self.upstream_bridges() {
             let record = records.find(bridge.address());
 
@@ -372,6 +382,7 @@ impl<'a> Device<'a> {
                 dev_info!(bridge.as_dev(), "liveupdate: finished\n");
             }
         }
+        Some(held)
     }
 
     /// The device goes away. Its incoming record stays, so that it is incoming when it comes

@@ -25,12 +25,18 @@ use kernel::{
         Restored,
         RestoredBlockSet, //
     },
+    new_mutex,
     prelude::*,
     sync::{
         atomic::{
             Atomic,
             Relaxed, //
         },
+        lock::{
+            mutex::MutexBackend,
+            Guard, //
+        },
+        Mutex,
         SetOnce, //
     },
     warn_on,
@@ -210,6 +216,9 @@ impl HandOver {
 pub(crate) struct Incoming {
     #[pin]
     index: PlainXArray<Entry<Record>>,
+    /// Held while reference counts change together with what devices say.
+    #[pin]
+    changes: Mutex<()>,
     /// There unless reading it has failed.
     hand_over: Option<HandOver>,
     summary: Summary,
@@ -244,6 +253,7 @@ impl Incoming {
     ) -> impl PinInit<Self, E> {
         try_pin_init!(Self {
             index <- PlainXArray::new(),
+            changes <- new_mutex!((), "pci_liveupdate_incoming"),
             hand_over: None,
             summary: Summary::default(),
             is_published: false,
@@ -270,6 +280,14 @@ impl Incoming {
         self.index
             .get(address.key())
             .filter(|record| record.refcount() != 0)
+    }
+
+    /// Locks what is known of incoming devices: while a device is finished, or found, neither its
+    /// record nor those of the bridges above it change, and it does not become another one.
+    ///
+    /// For the order of locks see the top of the crate.
+    pub(crate) fn lock(&self) -> Guard<'_, (), MutexBackend> {
+        self.changes.lock()
     }
 
     /// Goes through the records, finished ones included, in the order of their addresses.

@@ -38,12 +38,14 @@
 //!    must not be taken with it held, as a driver may preserve its device when it is bound. The
 //!    last reference to a removed device may be dropped with it held, and with it the device's bus
 //!    goes.
-//! 4. The mutex of the list of removed devices, in [`removed`].
-//! 5. What the kernel locks to allocate memory, in KHO and elsewhere.
+//! 4. The mutex of incoming devices, in [`incoming::Incoming`]. It is taken by who has a reference
+//!    to the incoming data, and dropped before one is put.
+//! 5. The mutex of the list of removed devices, in [`removed`].
+//! 6. What the kernel locks to allocate memory, in KHO and elsewhere.
 //!
-//! There is no lock of ours for the incoming data. It is made by one thread, before anybody else
-//! can see it, and from then on nothing of it changes but the reference counts of its records,
-//! which are atomic.
+//! The incoming data is made by one thread, before anybody else can see it, and from then on
+//! nothing of it changes but the reference counts of its records. These are atomic, so that looking
+//! up a device needs no lock; finishing one does, and making one incoming.
 //!
 //! C headers: [`include/linux/pci_liveupdate.h`](srctree/include/linux/pci_liveupdate.h),
 //! [`drivers/pci/liveupdate.h`](srctree/drivers/pci/liveupdate.h)
