@@ -193,6 +193,17 @@ static void drive(void)
 	}
 }
 
+/* Most of this is done with the records locked: who comes in between does harm at once. */
+static void hammer(void)
+{
+	int fd = open_device(any_device());
+
+	for (int i = 0; fd >= 0 && i < 100; i++)
+		if (!CALL(RAW_PRESERVE, plu_write_fd(fd, "preserve")))
+			CALL(RAW_UNPRESERVE, plu_write_fd(fd, "unpreserve"));
+	close(fd);
+}
+
 static void remove_and_find(void)
 {
 	const struct plu_device *d = plu_random(4) ? any_device() : any_bridge();
@@ -297,6 +308,16 @@ static const struct plu_job jobs[] = {
 };
 
 #define NR_OUTGOING_JOBS	(ARRAY_SIZE(jobs) - 2)
+
+/* To remove devices and to load the driver takes long, and leaves little time to others. */
+static const struct plu_job record_jobs[] = {
+	{ "that preserves", preserve_and_close },
+	{ "that hammers", hammer },
+	{ "that hammers, too", hammer },
+	{ "that hammers as well", hammer },
+	{ "that hammers besides", hammer },
+	{ "that reads", read_everything },
+};
 
 /* --- Peace --------------------------------------------------------------------- */
 
@@ -418,9 +439,13 @@ static void run_rounds(const char *handover)
 	plu_seed_random(seed);
 	plu_set_calls(calls, NR_CALLS);
 	for (unsigned int round = 0; round < rounds && peaceful; round++) {
-		sessions_are_short = round % 2;
-		plu_work(jobs, any_incoming ? ARRAY_SIZE(jobs) : NR_OUTGOING_JOBS,
-			 ROUND_TIME, seed + round * 100);
+		sessions_are_short = round % 4 == 2;
+		if (round % 2)
+			plu_work(record_jobs, ARRAY_SIZE(record_jobs), ROUND_TIME,
+				 seed + round * 100);
+		else
+			plu_work(jobs, any_incoming ? ARRAY_SIZE(jobs) : NR_OUTGOING_JOBS,
+				 ROUND_TIME, seed + round * 100);
 		any_incoming = false;
 		come_to_rest();
 		peaceful = plu_is_consistent();
@@ -484,6 +509,8 @@ static void middle(void)
 static void last(void)
 {
 	with_incoming();
+	for (struct plu_device *d = plu.dev; d < plu_end(); d++)
+		plu_set_cookie(d, 0);
 	plu_check("nothing is left");
 }
 
