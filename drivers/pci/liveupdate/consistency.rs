@@ -66,11 +66,9 @@ impl<'a, 'b> Report<'a, 'b> {
 
 /// Writes a line for each thing that is wrong, or `ok`.
 ///
-/// No device is set up or removed meanwhile. The outgoing side is compared with its records locked,
-/// so the answer is exact whatever else is going on, unless the first file is being preserved, or
-/// the last one unpreserved. There is no lock for the incoming side: while a device is being
-/// finished, its record, its pointer, and the records of the bridges above it don't fit together.
-/// So what is wrong has to be so twice in a row to be reported.
+/// No device is set up or removed meanwhile, and each side is compared with its records locked, so
+/// the answer is exact whatever else is going on, as long as there are records. If there are none,
+/// the first ones may be made meanwhile. So what is wrong has to be so twice in a row.
 ///
 /// Context: May sleep. Takes the PCI core's `pci_rescan_remove_lock`.
 pub(crate) fn write(f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -126,6 +124,8 @@ fn check(report: &mut Report<'_, '_>) {
 
     match incoming.as_ref().map(|incoming| incoming.object()) {
         Ok(Ok(records)) => {
+            let _changes = records.lock();
+
             report.expect(
                 incoming::is_there(),
                 fmt!("incoming: there are records, which nobody knows of"),
