@@ -66,4 +66,4 @@ fi
 version=${deb##*_}
 version=${version%.deb}
 # kbuild is happiest with plain names
-step "Linux ${version%%-*} unpacked" unpack "$deb" "$CACHE/linux-${version//[^0-9A-Za-z.-]/.}" || exit 1
+step "Linux ${version%%-*} unpacked" unpack "$deb" "$CACHE/linux-${version//[^0-9A-Za-z.-]/.}"

@@ -49,12 +49,21 @@ seconds_since() {
 }
 
 # step TEXT COMMAND...: runs the command, its output going to a log that is shown when it fails.
+# A function ends at its first command that fails, unless `step` itself is part of a condition.
 step() {
-	local text=$1 start=$EPOCHREALTIME log
+	local text=$1 start=$EPOCHREALTIME log code trap_err
 	shift
 	mkdir -p "$CACHE/logs"
 	log=$(mktemp "$CACHE/logs/step.XXXXXX")
-	if ("$@") >"$log" 2>&1; then
+	trap_err=$(trap -p ERR)
+	# As part of a condition here, too, `set -e` would have no effect in it.
+	trap - ERR
+	set +e
+	(set -e; "$@") >"$log" 2>&1
+	code=$?
+	set -e
+	eval "$trap_err"
+	if [ "$code" = 0 ]; then
 		rm -f "$log"
 		printf '  %-58s %7s s\n' "$text" "$(seconds_since "$start")"
 	else
