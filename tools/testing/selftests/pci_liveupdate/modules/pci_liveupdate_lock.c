@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Holds the lock of a device while this is loaded, as who binds a driver to it does:
+ *
+ *	insmod pci_liveupdate_lock.ko device=0000:04:00.0
+ */
+
+#include <linux/completion.h>
+#include <linux/kthread.h>
+#include <linux/module.h>
+#include <linux/pci.h>
+
+static char *device;
+module_param(device, charp, 0444);
+MODULE_PARM_DESC(device, "address of the device");
+
+static struct task_struct *holder;
+static DECLARE_COMPLETION(locked);
+static DECLARE_COMPLETION(unlock);
+
+/* Who takes a lock has to give it back, which insmod and rmmod cannot between them. */
+static int hold(void *arg)
+{
+	struct pci_dev *pdev = arg;
+
+	device_lock(&pdev->dev);
+	complete(&locked);
+	wait_for_completion(&unlock);
+	device_unlock(&pdev->dev);
+	pci_dev_put(pdev);
+
+	while (!kthread_should_stop())
+		schedule_timeout_interruptible(1);
+
+	return 0;
+}
+
+static int __init lock_init(void)
+{
+	unsigned int domain, bus, slot, function;
+	struct pci_dev *pdev;
+
+	if (!device || sscanf(device, "%x:%x:%x.%u", &domain, &bus, &slot,
+			      &function) != 4)
+		return -EINVAL;
+
+	pdev = pci_get_domain_bus_and_slot(domain, bus, PCI_DEVFN(slot, function));
+	if (!pdev)
+		return -ENODEV;
+
+	holder = kthread_run(hold, pdev, "pci_liveupdate_lock");
+	if (IS_ERR(holder)) {
+		pci_dev_put(pdev);
+		return PTR_ERR(holder);
+	}
+	wait_for_completion(&locked);
+
+	return 0;
+}
+module_init(lock_init);
+
+static void __exit lock_exit(void)
+{
+	complete(&unlock);
+	kthread_stop(holder);
+}
+module_exit(lock_exit);
+
+MODULE_DESCRIPTION("Test of PCI Live Update with a device that is locked");
+MODULE_LICENSE("GPL");
