@@ -12,7 +12,7 @@
 #	 a line that stays
 #
 # The lines that go and stay have to be in the file, one after the other, at one place only. Their indentation does not
-# count. `equivalent: why` instead of tests marks a mutation that no test can notice. # begins a comment.
+# count, nor do empty lines between them. `equivalent: why` instead of tests marks a mutation that no test can notice. # begins a comment.
 
 # read_mutants DIRECTORY FILE...: makes a folder of each mutation with a file for each of its parts, and sets the array
 # `mutants` to their names.
@@ -72,6 +72,14 @@ select_mutants() {
 # mutate DIRECTORY FILE: prints the file with the mutation in it, or fails and says why it does not fit.
 mutate() {
 	awk -v old="$1/old" -v new="$1/new" '
+		# How many lines from here on are those that are wanted? Empty ones between them do not count.
+		function matches(at,   i, line) {
+			for (line = at; line <= NR && i < nr_want; line++) {
+				if (i && bare(text[line]) == "") continue
+				if (bare(text[line]) != want[++i]) return 0
+			}
+			return i == nr_want ? line - at : 0
+		}
 		function bare(line) { gsub(/^[ \t]+|[ \t]+$/, "", line); return line }
 		BEGIN {
 			while ((getline line < old) > 0) want[++nr_want] = bare(line)
@@ -79,9 +87,8 @@ mutate() {
 		}
 		{ text[NR] = $0 }
 		END {
-			for (at = 1; at <= NR - nr_want + 1; at++) {
-				for (i = 1; i <= nr_want && bare(text[at + i - 1]) == want[i]; i++);
-				if (i > nr_want) { places++; if (!place) place = at }
+			for (at = 1; at <= NR; at++) {
+				if (lines = matches(at)) { places++; place = at; taken = lines }
 			}
 			if (places != 1) {
 				print (places + 0) " places with: " want[1] >"/dev/stderr"
@@ -89,7 +96,7 @@ mutate() {
 			}
 			for (i = 1; i < place; i++) print text[i]
 			for (i = 1; i <= nr_instead; i++) print instead[i]
-			for (i = place + nr_want; i <= NR; i++) print text[i]
+			for (i = place + taken; i <= NR; i++) print text[i]
 		}' "$2"
 }
 
