@@ -21,7 +21,8 @@ DEFAULT_TOPOLOGY='
 
 # liveupdate= stands before what a test adds, which may say otherwise.
 # no_timer_check: on a busy machine the timer does not tick as often as the kernel wants to see at boot.
-COMMAND_LINE="console=ttyS0 panic=-1 oops=panic printk.devkmsg=on no_timer_check liveupdate=on"
+# earlyprintk: a kernel that dies before it has a console says why.
+COMMAND_LINE="console=ttyS0 earlyprintk=serial,ttyS0,115200 panic=-1 oops=panic printk.devkmsg=on no_timer_check liveupdate=on"
 
 # KHO reserves twice what the kernel has allocated so far. That is too much where KASAN's shadow is part of it, an eighth of
 # the memory; and the next kernel's shadow must fit in.
