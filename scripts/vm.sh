@@ -81,6 +81,6 @@ qemu_command() {
 # deadline STAGES: seconds after which a guest hangs. Checks in the kernel make it many times slower.
 deadline() {
 	local seconds=$(( 45 + 30 * $1 ))
-	if [ "$VARIANT" = debug ]; then seconds=$(( seconds * 6 )); fi
+	case $VARIANT in debug | kcsan) seconds=$(( seconds * 6 )) ;; esac
 	echo "$seconds"
 }
