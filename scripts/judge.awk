@@ -57,10 +57,12 @@ cycle != "" && / at: / {
 	cycle = ""
 }
 
-# Races in other parts of the kernel are for others to find: one that is ours has something of ours on one of its stacks.
-line ~ /^BUG: KCSAN: / { race = line; ours = 0 }
+# Races in other parts of the kernel are for others to find: in one that is ours, one of the two accesses is by a function of
+# ours or what it calls, within a few levels. (Printing a message is some more.)
+line ~ /^BUG: KCSAN: / { race = line; ours = frames = 0 }
 race != "" {
-	if (line ~ /liveupdate|luo_|kho_/) ours = 1
+	if (line ~ / to 0x[0-9a-f]+ of [0-9]+ bytes by /) frames = 4
+	else if (frames && line ~ /^ /) { frames--; if (line ~ /liveupdate|luo_|kho_/) ours = 1 }
 	if (line ~ /^=+$/) {
 		if (ours) bad("the kernel complained: " race)
 		race = ""
