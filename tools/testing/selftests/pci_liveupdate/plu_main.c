@@ -169,12 +169,31 @@ int plu_reboot(void)
 	return reboot(LINUX_REBOOT_CMD_KEXEC) ? -errno : 0;
 }
 
+/*
+ * To stop a processor before the jump, the kernel waits until it has said that it is about
+ * to halt. An emulated one may be held up between the two until there is something else
+ * where its next instruction was, and then it resets the machine. One that is offline
+ * has halted long before.
+ */
+static void halt_processors(void)
+{
+	char path[64];
+
+	/* The first one jumps. */
+	for (unsigned int cpu = 1;; cpu++) {
+		snprintf(path, sizeof(path), "/sys/devices/system/cpu/cpu%u/online", cpu);
+		if (plu_write_file(path, "0\n"))
+			return;
+	}
+}
+
 static int end_stage(const struct plu_stage *stage)
 {
 	int ret;
 
 	if (stage->before_jump)
 		stage->before_jump();
+	halt_processors();
 	ret = plu_reboot();
 	fprintf(stderr, "cannot jump: %s\n", strerror(-ret));
 
