@@ -191,9 +191,10 @@ static int end_stage(const struct plu_stage *stage)
 {
 	int ret;
 
+	/* What is done last may have to be so shortly before the jump. */
+	halt_processors();
 	if (stage->before_jump)
 		stage->before_jump();
-	halt_processors();
 	ret = plu_reboot();
 	fprintf(stderr, "cannot jump: %s\n", strerror(-ret));
 
