@@ -11,6 +11,9 @@
 # T=NAME takes this test and no other, for all mutations. All is done with copies: the folders that other builds use are left alone.
 # One mutation is built while the tests of the one before run. config_off is not among the tests: its other kernel
 # would have to be built each time.
+#
+# Functions are called by `step` and by a trap:
+# shellcheck disable=SC2317
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/toolchain.sh"

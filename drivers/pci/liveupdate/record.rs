@@ -95,8 +95,8 @@ unsafe impl Preservable for Record {}
 /// to be read when a kernel starts that this would be felt.
 #[inline]
 fn read<T: AtomicType>(field: &Atomic<T>) -> T {
-    // SAFETY: The pointer is to the field, which is only written to as a whole. That a volatile read
-    // of an aligned integer is a single one is what `READ_ONCE()` relies on, too.
+    // SAFETY: The pointer is to the field, which is only written to as a whole. That a volatile
+    // read of an aligned integer is a single one is what `READ_ONCE()` relies on, too.
     unsafe { field.as_ptr().read_volatile() }
 }
 

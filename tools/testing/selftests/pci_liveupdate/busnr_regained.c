@@ -62,7 +62,7 @@ static void remove_lost(void)
 	write_sysfs("/sys/bus/pci/devices/" LOST "/remove");
 }
 
-static void rescan(void)
+static void look_for_buses(void)
 {
 	write_sysfs("/sys/bus/pci/rescan");
 }
@@ -77,7 +77,7 @@ static void find_again(void)
 	unsigned int said = plu_times_said(LOST_MESSAGE);
 
 	remove_lost();
-	rescan();
+	look_for_buses();
 	plu_ok(plu_times_said(LOST_MESSAGE) == said + 1,
 	       "a bridge that lost its bus numbers still has when it is found again");
 	plu_ok(neither_has_numbers(), "so neither it nor the one beside it gets any");
@@ -90,12 +90,12 @@ static void do_without(void)
 	remove_lost();
 	ret = plu_load_module("external/" MODULE,
 			      "device=" LOST " offset=0 size=4 value=0xffffffff");
-	rescan();
+	look_for_buses();
 	plu_ok(!ret && !plu_exists("/sys/bus/pci/devices/" LOST) && plu_bus_numbers(BESIDE),
 	       "the one beside it gets bus numbers when it is gone");
 
 	ret = plu_unload_module(MODULE);
-	rescan();
+	look_for_buses();
 	plu_ok(!ret && plu_exists("/sys/bus/pci/devices/" LOST) && !plu_bus_numbers(LOST),
 	       "it does not when it comes again");
 	plu_ok(plu_is_consistent(), "the kernel's state is consistent");
@@ -118,7 +118,7 @@ static void lose(void)
 	plu_retrieve(session, plu_at(KEPT));
 	plu_at(BEHIND_LOST)->incoming_session = session;
 	plu_finish(session);
-	rescan();
+	look_for_buses();
 	plu_ok(plu_bus_numbers(LOST), "it gets bus numbers when nothing is incoming any more");
 	plu_ok(plu_is_consistent(), "the kernel's state is consistent");
 }

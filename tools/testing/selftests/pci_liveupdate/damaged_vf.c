@@ -14,8 +14,11 @@ static const char *topology(void)
 {
 	return "-device nvme-subsys,id=subsys\n"
 		"-device pcie-root-port,id=rp1,chassis=1,addr=4\n"
-		"-device nvme,bus=rp1,subsys=subsys,serial=1,max_ioqpairs=6,msix_qsize=4,"
-		"sriov_max_vfs=2,sriov_vq_flexible=4,sriov_vi_flexible=2";
+		"-device nvme,id=pf,bus=rp1,subsys=subsys,serial=1,max_ioqpairs=6\n"
+		"-set device.pf.msix_qsize=4\n"
+		"-set device.pf.sriov_max_vfs=2\n"
+		"-set device.pf.sriov_vq_flexible=4\n"
+		"-set device.pf.sriov_vi_flexible=2";
 }
 
 static const struct plu_id nvme[] = {
