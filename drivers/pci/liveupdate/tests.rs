@@ -5,6 +5,9 @@
 //! What is read was written by the same code, into memory that KHO is then told to regard as
 //! handed over. What kexec adds to it is tested by `tools/testing/selftests/pci_liveupdate/`.
 
+#[cfg(CONFIG_FAULT_INJECTION)]
+mod faults;
+
 use crate::{
     consistency::Report,
     device::Device,
@@ -73,6 +76,14 @@ fn filled(n: usize) -> Result<Filled> {
         records.push(insert(&mut slots, address(n))?, GFP_KERNEL)?;
     }
     Ok((slots, records))
+}
+
+/// How much is wrong with slots, apart from devices.
+fn problems(slots: &Slots) -> usize {
+    let mut report = Report::new(None);
+
+    slots.check_slots(&mut report);
+    report.problems()
 }
 
 /// A hand-over as another kernel might have left it: whatever the bytes are.
@@ -341,14 +352,6 @@ mod cases {
             assert!(slots.iter().any(|other| core::ptr::eq(other, &**record)));
         }
         Ok(())
-    }
-
-    /// How much is wrong with slots, apart from devices.
-    fn problems(slots: &Slots) -> usize {
-        let mut report = Report::new(None);
-
-        slots.check_slots(&mut report);
-        report.problems()
     }
 
     #[test]
