@@ -37,7 +37,7 @@ start() {
 }
 
 # done_by NAME: how many jumps
-done_by() { { [ ! -f "$(log_of "$1")" ] || cat "$(log_of "$1")"; } | grep -ac '# jump [1-9]' || true; }
+done_by() { { [ ! -f "$(log_of "$1")" ] || cat "$(log_of "$1")" 2>/dev/null; } | grep -ac '# jump [1-9]' || true; }
 
 # show_progress: until all guests have ended
 show_progress() {
