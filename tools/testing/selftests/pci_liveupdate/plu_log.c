@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -65,10 +66,32 @@ static int open_log(void)
 	return fd;
 }
 
+/*
+ * A message that another processor has not written to its end yet hides those after it:
+ * say something that nobody prints, and read until that comes.
+ */
+static const char *say_up_to_here(void)
+{
+	static const char what[] = "<15>plu: up to here: ";
+	static unsigned int number;
+	static char mark[64];
+
+	snprintf(mark, sizeof(mark), "%s%d.%u\n", what, getpid(), number++);
+	plu_write_file("/dev/kmsg", mark);
+
+	return mark + strlen("<15>");
+}
+
+/* Not for ever: the kernel may be told to drop what userspace says. */
+#define PATIENCE	50	/* tenths of a second */
+
 /* Go through what the kernel has said, up to now. */
 static void read_messages(int fd, void (*look)(const char *text, void *arg), void *arg)
 {
+	struct pollfd wait = { .fd = fd, .events = POLLIN };
+	const char *mark = say_up_to_here();
 	static char record[8192];
+	unsigned int waited = 0;
 	ssize_t len;
 	char *text;
 
@@ -76,12 +99,20 @@ static void read_messages(int fd, void (*look)(const char *text, void *arg), voi
 		len = read(fd, record, sizeof(record) - 1);
 		if (len < 0 && errno == EPIPE)
 			plu_bail("messages of the kernel were lost");
+		if (len < 0 && errno == EAGAIN && waited++ < PATIENCE) {
+			poll(&wait, 1, 100);
+			continue;
+		}
 		if (len <= 0)
 			break;
 		record[len] = '\0';
 		text = strchr(record, ';');
-		if (text && is_by_kernel(record))
+		if (!text)
+			continue;
+		if (is_by_kernel(record))
 			look(text + 1, arg);
+		else if (!strncmp(text + 1, mark, strlen(mark)))
+			break;
 	}
 }
 
