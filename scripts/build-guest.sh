@@ -4,6 +4,7 @@
 # build-guest.sh DIRECTORY: makes there what a guest starts from: bzImage, and initramfs.cpio with busybox, the selftests
 # and their init, the kernel's modules, and the kernel again for the next kexec. initramfs-off.cpio has the kernel
 # that lacks the feature too, if that one has been built. rootfs/ stays, for programs that the host asks something.
+# PLU_GUEST=OTHER makes it a copy of another guest, with another kernel and its own modules.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/toolchain.sh"
@@ -40,10 +41,10 @@ build_tests() {
 install_kernel() {
 	local from=$BASE/$1 root=$2 extra=$SOURCE/$selftests/pci_liveupdate/modules
 	mkdir -p "$root/boot" "$root/$4/external"
-	cp "$from/arch/x86/boot/bzImage" "$root/boot/$3"
+	cp --remove-destination "$from/arch/x86/boot/bzImage" "$root/boot/$3"
 	# Not all that lies there: a module that is no longer configured does too.
-	sed 's/\.o$/.ko/' "$from/modules.order" | (cd "$from" && xargs -r cp -t "$root/$4")
-	[ -d "$extra" ] || return 0
+	sed 's/\.o$/.ko/' "$from/modules.order" | (cd "$from" && xargs -r cp --remove-destination -t "$root/$4")
+	[ -d "$extra" ] && [ -z "${PLU_GUEST:-}" ] || return 0
 	"${KMAKE[@]}" -C "$from" M="$extra" MO="$from/external" modules
 	find "$from/external" -name '*.ko' -exec cp -t "$root/$4/external" {} +
 }
@@ -63,9 +64,13 @@ pack() {
 
 build_guest() {
 	mkdir -p "$out/rootfs"/{bin,dev,proc,sys,tmp,tests}
-	cp "$(command -v busybox)" "$out/rootfs/bin/busybox"
-	build_tests
-	[ ! -f "$out/rootfs/tests/init" ] || mv "$out/rootfs/tests/init" "$out/rootfs/init"
+	if [ -n "${PLU_GUEST:-}" ]; then
+		cp -rl "$PLU_GUEST/rootfs" "$out/"
+	else
+		cp "$(command -v busybox)" "$out/rootfs/bin/busybox"
+		build_tests
+		[ ! -f "$out/rootfs/tests/init" ] || mv "$out/rootfs/tests/init" "$out/rootfs/init"
+	fi
 	install_kernel "$VARIANT" "$out/rootfs" bzImage modules
 	cp "$obj/arch/x86/boot/bzImage" "$out/bzImage"
 	pack "$out/rootfs" "$out/initramfs.cpio"

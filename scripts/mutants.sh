@@ -52,11 +52,17 @@ copy_main() {
 
 same_config() { cmp -s "$BASE/main/.config" "$own/main/.config" && cmp -s "$BASE/main/toolchain" "$own/main/toolchain"; }
 
-build() { "${KMAKE[@]}" -C "$own/source" O="$own/main" bzImage modules headers >"$own/build.log" 2>&1; }
+# An image that is small is not worth the time that it takes.
+build() {
+	printf '#!/bin/sh\nexec gzip -1 -n\n' >"$own/gzip"
+	chmod +x "$own/gzip"
+	"${KMAKE[@]}" -C "$own/source" O="$own/main" "KGZIP=$own/gzip" bzImage modules headers >"$own/build.log" 2>&1
+}
 
+# make_guest DIRECTORY [OTHER]: but for the kernel a copy of the other one
 make_guest() {
 	mkdir -p "$1"
-	PLU_BASE=$own PLU_LOCKED=1 "$TOP/scripts/build-guest.sh" "$1"
+	PLU_BASE=$own PLU_LOCKED=1 PLU_GUEST=${2:-} "$TOP/scripts/build-guest.sh" "$1"
 }
 
 if [ -n "$only_fit" ]; then
@@ -140,7 +146,7 @@ try() {
 	cp "$path" "$work/original"
 	mutate "$work/$name" "$path" >"$work/mutated" || exit
 	mv "$work/mutated" "$path"
-	{ build && make_guest "$guests/$name"; } >"$work/guest.log" 2>&1 || made=
+	{ build && make_guest "$guests/$name" "$guests/none"; } >"$work/guest.log" 2>&1 || made=
 	undo
 
 	finish_job
