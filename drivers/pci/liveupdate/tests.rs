@@ -35,7 +35,8 @@ use kernel::{
         Entry,
         Handle,
         Preserved,
-        Restored, //
+        Restored,
+        RestoredBlockSet, //
     },
     prelude::*, //
 };
@@ -723,6 +724,29 @@ mod cases {
         let read = KBox::try_pin_init(Incoming::read(handle, Unreadable::from), GFP_KERNEL);
 
         assert_eq!(read.err(), Some(Unreadable::NoHeader(handle)));
+    }
+
+    #[test]
+    fn blocks_before_a_broken_one_are_left_alone() -> Result {
+        let page = page::<Block>()?;
+        let nowhere = at(0x1001);
+
+        // SAFETY: The page is ours, and zeroed, which is a valid `Block`.
+        let block = unsafe { &mut *page };
+        block.count = 1;
+        block.next = nowhere.into_raw();
+        // SAFETY: The page was allocated by `page()`, and we give it up.
+        unsafe { bindings::kho_mark_restorable(bindings::virt_to_page(page.cast())) };
+
+        let restored = RestoredBlockSet::<Record>::restore(handle(page));
+        assert_eq!(restored.err(), Some(ChainError::NoBlock(nowhere)));
+        // SAFETY: The page is there, whoever has it.
+        let references = unsafe { bindings::folio_ref_count(bindings::virt_to_folio(page.cast())) };
+        assert_eq!(references, 1);
+
+        // SAFETY: The page was allocated by `page()`, and nobody else has it.
+        unsafe { bindings::free_pages(page as usize, 0) };
+        Ok(())
     }
 
     #[test]

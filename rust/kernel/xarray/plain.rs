@@ -31,7 +31,7 @@ use core::{
 /// # Examples
 ///
 /// ```
-/// use kernel::xarray::PlainXArray;
+/// use kernel::{sync::Arc, xarray::PlainXArray};
 ///
 /// let mut xa = KBox::pin_init(PlainXArray::new(), GFP_KERNEL)?;
 ///
@@ -45,6 +45,14 @@ use core::{
 /// assert!(xa.iter().eq([(7, &0xbeef)]));
 /// assert_eq!(xa.as_mut().remove(7).as_deref(), Some(&0xbeef));
 /// assert_eq!(xa.get(7), None);
+///
+/// // What is in the array is dropped with it.
+/// let mut xa = KBox::pin_init(PlainXArray::new(), GFP_KERNEL)?;
+/// let shared = Arc::new(1, GFP_KERNEL)?;
+///
+/// xa.as_mut().insert(7, shared.clone(), GFP_KERNEL)?;
+/// drop(xa);
+/// assert!(Arc::into_unique_or_drop(shared).is_some());
 /// # Ok::<(), Error>(())
 /// ```
 #[pin_data(PinnedDrop)]
