@@ -193,6 +193,8 @@ static void plug_in_where_assigned(void)
 	plu_find_devices(2);
 	plu.handover = "foreign";
 	plu_check("nothing was handed over");
+	plu_ok(plu_says_once("the previous kernel handed over no PCI devices"),
+	       "the kernel says so");
 	plu_ok(room(OTHER) >= 1, "a port that had no bus numbers to spare has some now");
 
 	write_address(bridge, OTHER, 0);
@@ -211,7 +213,7 @@ static const struct plu_test test = {
 	.stage = {
 		{ .run = preserve, .plan = 3 },
 		{ .run = plug_in_where_kept, .plan = 12, .cmdline = ASSIGN_ALL },
-		{ .run = plug_in_where_assigned, .plan = 4, .cmdline = ASSIGN_ALL },
+		{ .run = plug_in_where_assigned, .plan = 5, .cmdline = ASSIGN_ALL },
 	},
 };
 

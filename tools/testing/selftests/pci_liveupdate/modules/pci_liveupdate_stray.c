@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Calls the API as no driver does, and fails to load with the error that this gives.
- * Preserve a device, whatever its driver:
+ * Preserve a device, whatever it is and whatever its driver; unpreserve it; finish it; or
+ * disable it, in the name of its driver, and enable it again:
  *
- *	insmod pci_liveupdate_stray.ko device=0000:04:00.0
+ *	insmod pci_liveupdate_stray.ko device=0000:04:00.0 call=preserve
  *
  * Without a device: register the PCI core's data for a file handler, unregister it, and
  * do both again.
@@ -14,10 +15,15 @@
 #include <linux/module.h>
 #include <linux/pci.h>
 #include <linux/pci_liveupdate.h>
+#include <linux/string.h>
 
 static char *device;
 module_param(device, charp, 0444);
 MODULE_PARM_DESC(device, "address of the device");
+
+static char *call = "preserve";
+module_param(call, charp, 0444);
+MODULE_PARM_DESC(call, "preserve, unpreserve, finish or disable");
 
 static bool stray_can_preserve(struct liveupdate_file_handler *handler, struct file *file)
 {
@@ -64,11 +70,28 @@ static int register_twice(void)
 	return err;
 }
 
-static int preserve(void)
+static int preserve(struct pci_dev *pdev)
+{
+	int err = pci_liveupdate_preserve(pdev);
+
+	if (!err)
+		pci_liveupdate_unpreserve(pdev);
+
+	return err;
+}
+
+static int disable(struct pci_dev *pdev)
+{
+	pci_disable_device(pdev);
+
+	return pci_enable_device(pdev);
+}
+
+static int call_with_device(void)
 {
 	unsigned int domain, bus, slot, function;
 	struct pci_dev *pdev;
-	int err;
+	int err = 0;
 
 	if (sscanf(device, "%x:%x:%x.%u", &domain, &bus, &slot, &function) != 4)
 		return -EINVAL;
@@ -77,9 +100,14 @@ static int preserve(void)
 	if (!pdev)
 		return -ENXIO;
 
-	err = pci_liveupdate_preserve(pdev);
-	if (!err)
-		pci_liveupdate_unpreserve(pdev);
+	if (!strcmp(call, "preserve"))
+		err = preserve(pdev);
+	else if (!strcmp(call, "unpreserve"))
+		err = pci_liveupdate_unpreserve(pdev);
+	else if (!strcmp(call, "finish"))
+		pci_liveupdate_finish(pdev);
+	else
+		err = disable(pdev);
 	pci_dev_put(pdev);
 
 	return err;
@@ -87,7 +115,7 @@ static int preserve(void)
 
 static int __init stray_init(void)
 {
-	return device ? preserve() : register_twice();
+	return device ? call_with_device() : register_twice();
 }
 module_init(stray_init);
 
