@@ -45,7 +45,7 @@ static void with_bridges(struct plu_device *preserved, struct plu_device *ordina
 	plu_expect_warning(bridge, PLU_MSG_CANNOT_UNPRESERVE);
 	plu_gives(call_by_module("unpreserve", bridge), -ENOENT,
 		  "one that is preserved with a device cannot be unpreserved");
-	plu_announce("%s: liveupdate: cannot finish: a bridge is finished with the devices below it",
+	plu_announce("%s: liveupdate: cannot finish: a bridge is finished with the devices below",
 		     bridge->bdf);
 	plu_gives(call_by_module("finish", bridge), 0, "nor finished");
 	plu_gives(plu_unload_module(MODULE), 0, "the kernel warns");
