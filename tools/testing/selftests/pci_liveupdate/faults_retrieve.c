@@ -123,7 +123,9 @@ static void finish(int session, const char *which)
 
 	plu_fail_from(1);
 	ret = luo_session_finish(session);
-	plu_ok(!plu_did_fail() && !ret, "the files %s are finished, without memory", which);
+	/* What frees memory may ask for some now and then, and does without. */
+	plu_did_fail();
+	plu_gives(ret, 0, "the files %s are finished, without memory", which);
 	plu_finish(session);
 }
 
