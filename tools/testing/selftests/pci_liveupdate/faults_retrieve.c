@@ -3,7 +3,7 @@
  * There is no memory, at each place where some is asked for, while files are retrieved.
  * LUO does not ask the driver again for such a file, but that is all: its device is
  * incoming, as are all others, other files can be retrieved, and all are finished, which
- * takes no memory.
+ * needs none.
  */
 
 #include <errno.h>
