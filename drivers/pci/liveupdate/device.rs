@@ -296,15 +296,14 @@ impl<'a> Device<'a> {
             return;
         }
 
-        // SAFETY: The device is being set up, which is what this is called for.
-        unsafe { self.inherit() };
-
         let changes = records.lock();
 
         // The driver of the device that was found here before may have finished it just now.
         if record.refcount() == 0 {
             return;
         }
+        // SAFETY: The device is being set up, which is what this is called for.
+        unsafe { self.inherit() };
         if self.is_bridge() {
             self.incoming_bridge().store(true, Relaxed);
             drop(changes);
