@@ -152,7 +152,7 @@ static void be_ones(struct plu_handover *h)
 	plu_expect_unreadable("a block has %llu entries", -1ULL);
 }
 
-static const struct plu_lie lies[] = {
+static const struct plu_lie lie[] = {
 	{ "two blocks", have_two_blocks },
 	{ "a block that leads to itself", lead_to_itself },
 	{ "a block that leads back", lead_back },
@@ -175,26 +175,12 @@ static const struct plu_lie lies[] = {
 	{ }
 };
 
-static unsigned int nr_stages(void)
-{
-	return ARRAY_SIZE(lies);
-}
-
-static void run(void)
-{
-	plu_tell_and_find(lies, NULL);
-}
-
-static const struct plu_test test = {
+static const struct plu_lies lies = {
 	.name = "damaged_chain",
-	.stage = {
-		{ .run = run, .plan = PLU_LIE_FIRST },
-		{ .run = run, .plan = PLU_LIE_NEXT, .cmdline = PLU_LIE_CMDLINE },
-	},
-	.nr_stages = nr_stages,
+	.lie = lie,
 };
 
 int main(int argc, char *argv[])
 {
-	return plu_main(argc, argv, &test);
+	return plu_lies_main(argc, argv, &lies);
 }

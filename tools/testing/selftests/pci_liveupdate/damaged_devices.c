@@ -107,7 +107,7 @@ static void be_exchanged(struct plu_handover *h)
 		plu_bail("no other device can be plugged in");
 }
 
-static const struct plu_lie lies[] = {
+static const struct plu_lie lie[] = {
 	{ "a device in no domain", be_in_no_domain, believe_in_no_domain },
 	{ "a device in no place", be_in_no_place, believe_in_no_place },
 	{ "a device in the place of another", be_another, believe_another },
@@ -118,27 +118,14 @@ static const struct plu_lie lies[] = {
 	{ }
 };
 
-static unsigned int nr_stages(void)
-{
-	return ARRAY_SIZE(lies);
-}
-
-static void run(void)
-{
-	plu_tell_and_find(lies, OTHER);
-}
-
-static const struct plu_test test = {
+static const struct plu_lies lies = {
 	.name = "damaged_devices",
 	.qemu = topology,
-	.stage = {
-		{ .run = run, .plan = PLU_LIE_FIRST },
-		{ .run = run, .plan = PLU_LIE_NEXT, .cmdline = PLU_LIE_CMDLINE },
-	},
-	.nr_stages = nr_stages,
+	.left_alone = OTHER,
+	.lie = lie,
 };
 
 int main(int argc, char *argv[])
 {
-	return plu_main(argc, argv, &test);
+	return plu_lies_main(argc, argv, &lies);
 }

@@ -60,7 +60,7 @@ static void be_ones(struct plu_handover *h)
 	plu_expect_unreadable("version 4294967295, not 2");
 }
 
-static const struct plu_lie lies[] = {
+static const struct plu_lie lie[] = {
 	{ "an older version", be_older },
 	{ "a newer version", be_newer },
 	{ "one device too few", say_one_less },
@@ -72,26 +72,12 @@ static const struct plu_lie lies[] = {
 	{ }
 };
 
-static unsigned int nr_stages(void)
-{
-	return ARRAY_SIZE(lies);
-}
-
-static void run(void)
-{
-	plu_tell_and_find(lies, NULL);
-}
-
-static const struct plu_test test = {
+static const struct plu_lies lies = {
 	.name = "damaged_header",
-	.stage = {
-		{ .run = run, .plan = PLU_LIE_FIRST },
-		{ .run = run, .plan = PLU_LIE_NEXT, .cmdline = PLU_LIE_CMDLINE },
-	},
-	.nr_stages = nr_stages,
+	.lie = lie,
 };
 
 int main(int argc, char *argv[])
 {
-	return plu_main(argc, argv, &test);
+	return plu_lies_main(argc, argv, &lies);
 }

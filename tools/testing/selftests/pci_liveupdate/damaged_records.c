@@ -112,7 +112,7 @@ static void be_ones(struct plu_handover *h)
 	plu_expect_unreadable("ffffffff:ff:1f.7 with a reference count of 65535");
 }
 
-static const struct plu_lie lies[] = {
+static const struct plu_lie lie[] = {
 	{ "a record in place of another", overwrite_one },
 	{ "a record twice", add_one },
 	{ "a free slot with an address", be_free, believe_free },
@@ -127,26 +127,12 @@ static const struct plu_lie lies[] = {
 	{ }
 };
 
-static unsigned int nr_stages(void)
-{
-	return ARRAY_SIZE(lies);
-}
-
-static void run(void)
-{
-	plu_tell_and_find(lies, NULL);
-}
-
-static const struct plu_test test = {
+static const struct plu_lies lies = {
 	.name = "damaged_records",
-	.stage = {
-		{ .run = run, .plan = PLU_LIE_FIRST },
-		{ .run = run, .plan = PLU_LIE_NEXT, .cmdline = PLU_LIE_CMDLINE },
-	},
-	.nr_stages = nr_stages,
+	.lie = lie,
 };
 
 int main(int argc, char *argv[])
 {
-	return plu_main(argc, argv, &test);
+	return plu_lies_main(argc, argv, &lies);
 }

@@ -595,7 +595,7 @@ void plu_get_address(const struct plu_record *record, char bdf[PLU_BDF_SIZE]);
 void __printf(1, 2) plu_expect_unreadable(const char *fmt, ...);
 #define PLU_ANY_REASON	"?"
 
-/* One that damages the hand-over. The last in a table is { }. */
+/* One that damages the hand-over. */
 struct plu_lie {
 	const char *name;
 	/* Done to the hand-over just before the jump. */
@@ -605,15 +605,24 @@ struct plu_lie {
 };
 
 /*
- * A stage: look for what the lie of the previous one does, and tell the next; one but
- * the device at a path, if any, being preserved. Gives PLU_LIE_FIRST results in the
- * first stage, PLU_LIE_NEXT in each other.
+ * A test of such lies, the last of which is { }: each stage looks for what the lie of the
+ * previous one does, and tells the next, with all devices preserved but the one at a
+ * path, if any.
  */
+struct plu_lies {
+	const char *name;
+	const char *(*qemu)(void);
+	const char *left_alone;
+	const struct plu_lie *lie;
+};
+
+int plu_lies_main(int argc, char *argv[], const struct plu_lies *lies);
+
+/* How many results the first stage gives, and each other. */
 #define PLU_LIE_FIRST	1
 #define PLU_LIE_NEXT	6
-void plu_tell_and_find(const struct plu_lie *lies, const char *left_alone);
 
-/* The two halves of it, which fail if it is not so. */
+/* The two halves of such a stage, for tests that go another way. */
 void plu_preserve_and_lie(const struct plu_lie *lie, const char *left_alone);
 void plu_find_lie(const struct plu_lie *lie);
 

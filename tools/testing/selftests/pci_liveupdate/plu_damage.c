@@ -375,9 +375,11 @@ void plu_find_lie(const struct plu_lie *lie)
 		find_readable(lie);
 }
 
-void plu_tell_and_find(const struct plu_lie *lies, const char *left_alone)
+static const struct plu_lies *told;
+
+static void tell_and_find(void)
 {
-	const struct plu_lie *lie = &lies[plu.stage - 1];
+	const struct plu_lie *lie = &told->lie[plu.stage - 1];
 
 	if (plu.stage == 1) {
 		plu_find_devices(2);
@@ -386,5 +388,37 @@ void plu_tell_and_find(const struct plu_lie *lies, const char *left_alone)
 		plu_find_lie(lie - 1);
 	}
 	if (lie->name)
-		plu_preserve_and_lie(lie, left_alone);
+		plu_preserve_and_lie(lie, told->left_alone);
+}
+
+/* One more than there are lies. */
+static unsigned int nr_stages(void)
+{
+	unsigned int n = 0;
+
+	while (told->lie[n].name)
+		n++;
+
+	return n + 1;
+}
+
+int plu_lies_main(int argc, char *argv[], const struct plu_lies *lies)
+{
+	const struct plu_test test = {
+		.name = lies->name,
+		.qemu = lies->qemu,
+		.stage = {
+			{ .run = tell_and_find, .plan = PLU_LIE_FIRST },
+			{
+				.run = tell_and_find,
+				.plan = PLU_LIE_NEXT,
+				.cmdline = PLU_LIE_CMDLINE,
+			},
+		},
+		.nr_stages = nr_stages,
+	};
+
+	told = lies;
+
+	return plu_main(argc, argv, &test);
 }
