@@ -74,6 +74,9 @@ mod c {
     }
 }
 
+/// As many devices as there can be, `PLU_BENCH_MAX`.
+const MAX: u32 = 65536;
+
 /// What `f` takes, and returns.
 fn timed<R>(f: impl FnOnce() -> R) -> (u64, R) {
     let start = c::plu_bench_now();
@@ -99,7 +102,7 @@ fn address(n: u32, beside: bool) -> Address {
 fn hand_over(n: u32) -> Result<Handle> {
     match c::plu_bench_hand_over(n) {
         0 => Err(ENOMEM),
-        // SAFETY: It was made for us.
+        // SAFETY: These pages were just given up to KHO, and nobody else knows of them.
         phys => Ok(unsafe { Handle::from_raw(phys) }),
     }
 }
@@ -135,8 +138,9 @@ struct Figure {
 #[derive(Default)]
 struct Figures(KVec<Figure>);
 
-// All functions called here are for one caller at a time, which they have: the figures are borrowed
-// mutably, and there is only one object of the type.
+// What is written in C is for one caller at a time, which it has: the figures are borrowed mutably,
+// and there is only one object of the type, in `Run`. And it is for at most `MAX` devices, which
+// `take()` sees to.
 impl Figures {
     fn add(&mut self, name: &'static str, n: u32, ours: u64, floor: u64) -> Result {
         let figure = Figure {
@@ -152,7 +156,7 @@ impl Figures {
     /// Takes over the pages of a hand-over, in C.
     fn restore(&mut self, n: u32) -> Result {
         let phys = hand_over(n)?.into_raw();
-        // SAFETY: There is a hand-over, which was made for us.
+        // SAFETY: There is a hand-over at this address, which nobody has restored.
         let (took, pages) = timed(|| unsafe { c::plu_bench_floor_restore(phys) });
 
         self.add("page", pages, took, 0)
@@ -201,11 +205,14 @@ impl Figures {
 
     /// Takes an operation on the first `n` devices.
     fn on_devices(&mut self, operation: &str, n: u32) -> Result {
+        if n == 0 {
+            return Err(EINVAL);
+        }
         // SAFETY: See above.
         to_result(unsafe { c::plu_bench_make_devices(n) })?;
         // SAFETY: See above.
         let devices = unsafe { c::plu_bench_devices() };
-        // SAFETY: There are devices now, which are never freed.
+        // SAFETY: At least one device was made, as `n` is not 0, and none is ever freed.
         let device = unsafe { Device::from_raw(devices) };
 
         if operation == "line" {
@@ -221,7 +228,7 @@ impl Figures {
         }
 
         let _quiet = Quiet::new();
-        // SAFETY: See above. The devices are valid, and nobody else uses them.
+        // SAFETY: See above. The first `n` devices were made, and nobody else knows of them.
         let (name, (ours, done), (floor, ())) = unsafe {
             match operation {
                 "setup" => (
@@ -282,6 +289,9 @@ impl Figures {
     }
 
     fn take(&mut self, operation: &str, n: u32) -> Result {
+        if n > MAX {
+            return Err(EINVAL);
+        }
         match operation {
             "read" => self.read(n),
             "restore" => self.restore(n),
