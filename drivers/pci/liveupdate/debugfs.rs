@@ -116,8 +116,7 @@ impl Writer for OutgoingFile {
         };
         let snapshots = Snapshot::all(outgoing.lock().iter());
 
-        // If the machine jumped meanwhile, LUO would count this reference as a file that the next
-        // kernel is to finish.
+        // Asking for the names of drivers below may take long. The data need not stay for that.
         drop(outgoing);
         let Ok(snapshots) = snapshots else {
             return f.write_str("no memory\n");
