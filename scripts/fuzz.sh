@@ -39,12 +39,8 @@ log_of() { echo "$BUILD/$VARIANT/logs/fuzz.$1.log"; }
 judge() {
 	local log
 	log=$(log_of "$1")
-	case $2 in
-	0) ;;
-	124 | 137) say "hangs: not done after $limit s" ;;
-	*) say "QEMU ended with code $2: $(tail -n 3 "$log.qemu")" ;;
-	esac
-	awk -v done="" -f "$TOP/scripts/judge.awk" "$log"
+	how_ended "$2" "$log" "$limit"
+	LC_ALL=C awk -v done="" -f "$TOP/scripts/judge.awk" "$log"
 	grep -qE '^\[ *[0-9.]+\] ok 1 pci_liveupdate_fuzz' "$log" || say "the suite did not pass"
 	tr -d '\r' <"$log" | sed -nE 's/.*pci_liveupdate: (fuzz: (round|again|header|0x).*)/\1/p'
 }

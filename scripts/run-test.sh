@@ -35,14 +35,9 @@ limit=$(deadline "$stages")
 code=0
 timeout --foreground -k 5 "$limit" "${QEMU[@]}" -serial "file:$log" </dev/null >"$log.qemu" 2>&1 || code=$?
 
-verdict=
 touch "$log"
-case $code in
-0) ;;
-124 | 137) verdict="hangs: not done after $limit s; its last line: $(grep -v '^[[:space:]]*$' "$log" | tail -n 1 | tr -d '\r')"$'\n' ;;
-*) verdict="QEMU ended with code $code: $(tail -n 3 "$log.qemu")"$'\n' ;;
-esac
-verdict+=$(LC_ALL=C awk -v done="$done" -f "$TOP/scripts/judge.awk" "$log")
+verdict=$(how_ended "$code" "$log" "$limit"
+	LC_ALL=C awk -v done="$done" -f "$TOP/scripts/judge.awk" "$log")
 if [ "$name" = kunit ] && [ -z "$verdict" ]; then
 	verdict=$(cd "$TOP" && scripts/kunit-suites.sh "$log")
 fi

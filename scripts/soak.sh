@@ -60,16 +60,12 @@ show_progress() {
 
 # judge NAME: says how it went; fails if it did not go well
 judge() {
-	local log code took verdict=
+	local log code took verdict
 	log=$(log_of "$1")
 	touch "$log"
 	read -r code took <"$SCRATCH/$1.code"
-	case $code in
-	0) ;;
-	124 | 137) verdict="hangs; its last line: $(grep -v '^[[:space:]]*$' "$log" | tail -n 1 | tr -d '\r')"$'\n' ;;
-	*) verdict="QEMU ended with code $code: $(tail -n 3 "$log.qemu")"$'\n' ;;
-	esac
-	verdict+=$(LC_ALL=C awk -v done='plu: all stages passed' -f "$TOP/scripts/judge.awk" "$log")
+	verdict=$(how_ended "$code" "$log" "$took"
+		LC_ALL=C awk -v done='plu: all stages passed' -f "$TOP/scripts/judge.awk" "$log")
 	if [ "$(done_by "$1")" != "${jumps[$1]}" ]; then
 		verdict+=$'\n'"it jumped $(done_by "$1") times instead of ${jumps[$1]}"
 	fi

@@ -78,6 +78,15 @@ qemu_command() {
 	QEMU+=(-kernel "$1" -initrd "$2" -append "$3")
 }
 
+# how_ended CODE LOG SECONDS: what is wrong with how a guest ended that had so many seconds; nothing if it ended well
+how_ended() {
+	case $1 in
+	0) ;;
+	124 | 137) say "hangs: not done after $3 s; its last line: $(grep -v '^[[:space:]]*$' "$2" | tail -n 1 | tr -d '\r')" ;;
+	*) say "QEMU ended with code $1: $(tail -n 3 "$2.qemu")" ;;
+	esac
+}
+
 # deadline STAGES: seconds after which a guest hangs. Checks in the kernel make it many times slower.
 deadline() {
 	local seconds=$(( 45 + 30 * $1 ))
