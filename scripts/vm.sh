@@ -67,7 +67,7 @@ qemu_command() {
 	case " ${4:-} " in *[[:space:]]-smp[[:space:]]*) smp=() ;; esac
 	case " ${4:-} " in *[[:space:]]-m[[:space:]]*) memory=() ;; esac
 	QEMU=(qemu-system-x86_64 -M "q35,hpet=off" -accel "$accel" "${smp[@]}" "${memory[@]}" -no-reboot -nodefaults -display none
-		-chardev "socket,id=monitor,path=$socket,server=on,wait=off" -mon "chardev=monitor,mode=readline"
+		-chardev "socket,id=monitor,path=$socket,server=on,wait=off" -mon "chardev=monitor,mode=control"
 		-chardev "socket,id=com2,path=$socket" -device "isa-serial,chardev=com2,index=1")
 	[ "$accel" != kvm ] || QEMU+=(-cpu host)
 	read -r -d '' -a words <<<"${4:-default}" || true

@@ -36,7 +36,7 @@
  * be connected to QEMU's own monitor, as scripts/vm.sh does it:
  *
  *	-chardev socket,id=monitor,path=SOCKET,server=on,wait=off
- *	-mon chardev=monitor,mode=readline
+ *	-mon chardev=monitor,mode=control
  *	-chardev socket,id=com2,path=SOCKET -device isa-serial,chardev=com2,index=1
  */
 #ifndef _SELFTESTS_PCI_LIVEUPDATE_H

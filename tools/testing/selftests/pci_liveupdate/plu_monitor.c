@@ -17,7 +17,7 @@
 #include "plu.h"
 
 #define PORT	"/dev/ttyS1"
-#define PROMPT	"(qemu) "
+#define RETURN	"\"return\": \""
 
 static int port = -1;
 static char answer[65536];
@@ -55,14 +55,20 @@ static void read_port(void)
 	answer[answer_len] = '\0';
 }
 
-/* What is sent while the port is set up may be lost: ask again, now and then. */
-static bool is_prompting(void *asked)
+/*
+ * Until the port is set up, its terminal echoes what the monitor says. The monitor takes
+ * that for commands and complains, which may go back and forth for a while, and what we
+ * send meanwhile may be lost or stand behind the rest of an echo. So begin with a byte
+ * that JSON has no use for, with which the monitor forgets what it has heard so far, and
+ * ask again, now and then.
+ */
+static bool is_listening(void *asked)
 {
 	if (!((*(unsigned int *)asked)++ % 128))
-		write_port("\n");
+		write_port("\xff\n{\"execute\":\"qmp_capabilities\",\"id\":\"hello\"}\n");
 	read_port();
 
-	return strstr(answer, PROMPT);
+	return strstr(answer, "\"id\": \"hello\"");
 }
 
 static void open_port(void)
@@ -84,31 +90,29 @@ static void open_port(void)
 	if (ioctl(port, TCSETS, &settings))
 		plu_bail(PORT ": %s", strerror(errno));
 
-	/* Up to now a terminal may have echoed what the monitor had to say: end that line. */
-	if (!plu_wait_for(is_prompting, &asked))
+	if (!plu_wait_for(is_listening, &asked))
 		plu_skip("QEMU's monitor does not answer on " PORT);
 }
 
-/* Has it said what we wait for, and the next prompt? */
-static bool has_answered(void *arg)
+/* Is there a whole line that answers the command with this number? */
+static bool has_answered(void *id)
 {
 	const char *mark;
 
 	read_port();
-	mark = strstr(answer, arg);
+	mark = strstr(answer, id);
 
-	return mark && strstr(mark, PROMPT);
+	return mark && strchr(mark, '\n');
 }
 
 /*
- * The monitor echoes what it is told, redrawing the line for each character, and there
- * may be prompts of earlier. So tell it to work out a sum as well, which stands nowhere
- * but in its answer.
+ * The machine's own protocol, for the commands that people use: those take what stands on
+ * QEMU's command line as it stands there.
  */
 const char *plu_monitor(const char *fmt, ...)
 {
-	static unsigned int number = 1000000;
-	char command[256], sum[64];
+	static unsigned int number;
+	char command[256], id[32];
 	char *begin, *end;
 	va_list args;
 
@@ -116,24 +120,28 @@ const char *plu_monitor(const char *fmt, ...)
 	va_start(args, fmt);
 	vsnprintf(command, sizeof(command), fmt, args);
 	va_end(args);
+	if (strchr(command, '"') || strchr(command, '\\'))
+		plu_bail("not for QEMU's monitor: %s", command);
 
 	answer_len = 0;
+	snprintf(id, sizeof(id), "\"id\": \"%u\"", ++number);
+	write_port("{\"execute\":\"human-monitor-command\",\"arguments\":{\"command-line\":\"");
 	write_port(command);
-	snprintf(sum, sizeof(sum), "\nprint /d %u+1\n", number);
-	write_port(sum);
-	snprintf(sum, sizeof(sum), "\r\n%u\r\n", ++number);
-	if (!plu_wait_for(has_answered, sum))
-		plu_skip("QEMU's monitor does not answer on " PORT ": %s", answer);
+	write_port("\"},");
+	write_port(id);
+	write_port("}\n");
+	if (!plu_wait_for(has_answered, id))
+		plu_skip("QEMU's monitor does not answer '%s': %s", command, answer);
 
-	/* It is between the echo, redrawn for the last time, and the next prompt. */
-	strlcat(command, "\033[K\r\n", sizeof(command));
-	begin = strstr(answer, command);
+	/* Other lines tell of events. */
+	*strchr(strstr(answer, id), '\n') = '\0';
+	begin = strrchr(answer, '\n');
+	begin = strstr(begin ?: answer, RETURN);
 	if (!begin)
-		plu_bail("QEMU's monitor says: %s", answer);
-	begin += strlen(command);
-	end = strstr(begin, PROMPT);
-	if (end)
-		*end = '\0';
+		plu_bail("QEMU's monitor, told '%s', says: %s", command, answer);
+	begin += strlen(RETURN);
+	end = strstr(begin, "\\r\\n\"") ?: strchr(begin, '"');
+	*end = '\0';
 
 	return begin;
 }
