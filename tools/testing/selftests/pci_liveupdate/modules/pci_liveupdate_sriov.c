@@ -32,7 +32,10 @@ static int __init sriov_init(void)
 	if (!pdev)
 		return -ENODEV;
 
+	/* As the PCI core does it when the number is written in sysfs */
+	pci_lock_rescan_remove();
 	err = pci_enable_sriov(pdev, number);
+	pci_unlock_rescan_remove();
 	if (err)
 		pci_dev_put(pdev);
 
@@ -42,7 +45,9 @@ module_init(sriov_init);
 
 static void __exit sriov_exit(void)
 {
+	pci_lock_rescan_remove();
 	pci_disable_sriov(pdev);
+	pci_unlock_rescan_remove();
 	pci_dev_put(pdev);
 }
 module_exit(sriov_exit);
