@@ -1,108 +1,111 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Tests of PCI Live Update: QEMU's monitor, behind the second serial port.
+ *
+ * The port is used without the kernel's driver. A terminal echoes what it is sent until
+ * it has been told not to; the monitor, which speaks first, would take that for commands
+ * and answer, and so on.
  */
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
-#include <asm/termbits.h>
-#include <asm/ioctls.h>
+#include <linux/serial_reg.h>
 
 #include "plu.h"
 
-#define PORT	"/dev/ttyS1"
+#define PORTS	"/dev/port"
+#define COM2	0x2f8
 #define RETURN	"\"return\": \""
 
-static int port = -1;
+static int ports = -1;
 static char answer[65536];
 static size_t answer_len;
 
-static void write_port(const char *text)
+static void set(unsigned int reg, unsigned char value)
 {
-	struct pollfd poll_port = { .events = POLLOUT };
-	size_t len = strlen(text);
-	ssize_t ret;
+	if (lseek(ports, COM2 + reg, SEEK_SET) < 0 || write(ports, &value, 1) != 1)
+		plu_bail(PORTS ": %s", strerror(errno));
+}
 
-	poll_port.fd = port;
-	while (len) {
-		ret = write(port, text, len);
-		if (ret < 0 && errno != EAGAIN)
-			plu_bail(PORT ": %s", strerror(errno));
-		if (ret > 0) {
-			text += ret;
-			len -= ret;
-		} else {
-			poll(&poll_port, 1, 1000);
-		}
+static unsigned char get(unsigned int reg)
+{
+	unsigned char value;
+
+	if (lseek(ports, COM2 + reg, SEEK_SET) < 0 || read(ports, &value, 1) != 1)
+		plu_bail(PORTS ": %s", strerror(errno));
+
+	return value;
+}
+
+static bool can_send(void *unused)
+{
+	return get(UART_LSR) & UART_LSR_THRE;
+}
+
+static void send(const char *text)
+{
+	for (; *text; text++) {
+		if (!plu_wait_for(can_send, NULL))
+			plu_skip("there is no serial port at %#x", COM2);
+		set(UART_TX, *text);
 	}
 }
 
-static void read_port(void)
-{
-	ssize_t len;
-
-	do {
-		len = read(port, answer + answer_len, sizeof(answer) - 1 - answer_len);
-		if (len > 0)
-			answer_len += len;
-	} while (len > 0);
-	answer[answer_len] = '\0';
-}
-
-/*
- * Until the port is set up, its terminal echoes what the monitor says. The monitor takes
- * that for commands and complains, which may go back and forth for a while, and what we
- * send meanwhile may be lost or stand behind the rest of an echo. So begin with a byte
- * that JSON has no use for, with which the monitor forgets what it has heard so far, and
- * ask again, now and then.
- */
-static bool is_listening(void *asked)
-{
-	if (!((*(unsigned int *)asked)++ % 128))
-		write_port("\xff\n{\"execute\":\"qmp_capabilities\",\"id\":\"hello\"}\n");
-	read_port();
-
-	return strstr(answer, "\"id\": \"hello\"");
-}
-
-static void open_port(void)
-{
-	struct termios settings;
-	unsigned int asked = 0;
-
-	if (port >= 0)
-		return;
-	port = open(PORT, O_RDWR | O_NOCTTY | O_NONBLOCK);
-	if (port < 0 || ioctl(port, TCGETS, &settings))
-		plu_skip(PORT ": %s", strerror(errno));
-
-	/* As it comes, with nothing done to it */
-	settings.c_iflag = 0;
-	settings.c_oflag = 0;
-	settings.c_lflag = 0;
-	settings.c_cflag = B115200 | CS8 | CREAD | CLOCAL;
-	if (ioctl(port, TCSETS, &settings))
-		plu_bail(PORT ": %s", strerror(errno));
-
-	if (!plu_wait_for(is_listening, &asked))
-		plu_skip("QEMU's monitor does not answer on " PORT);
-}
-
-/* Is there a whole line that answers the command with this number? */
+/* Is there a whole line that answers the command with this id? */
 static bool has_answered(void *id)
 {
 	const char *mark;
 
-	read_port();
+	while (get(UART_LSR) & UART_LSR_DR && answer_len < sizeof(answer) - 1)
+		answer[answer_len++] = get(UART_RX);
+	answer[answer_len] = '\0';
 	mark = strstr(answer, id);
 
 	return mark && strchr(mark, '\n');
+}
+
+/* The answer to a command, without what else was said meanwhile: tidings of events. */
+static char *execute(const char *command, const char *arguments)
+{
+	static unsigned int number;
+	char *line;
+	char id[32];
+
+	snprintf(id, sizeof(id), "\"id\": \"%u\"", ++number);
+	answer_len = 0;
+	send("{\"execute\": \"");
+	send(command);
+	send("\", \"arguments\": {");
+	send(arguments);
+	send("}, ");
+	send(id);
+	send("}\n");
+	if (!plu_wait_for(has_answered, id))
+		plu_skip("QEMU's monitor does not answer at %#x: %s", COM2, answer);
+
+	*strchr(strstr(answer, id), '\n') = '\0';
+	line = strrchr(answer, '\n');
+
+	return line ? line + 1 : answer;
+}
+
+static void open_monitor(void)
+{
+	if (ports >= 0)
+		return;
+	ports = open(PORTS, O_RDWR);
+	if (ports < 0)
+		plu_skip(PORTS ": %s (CONFIG_DEVPORT?)", strerror(errno));
+
+	set(UART_LCR, UART_LCR_WLEN8);
+	set(UART_IER, 0);
+	set(UART_FCR, UART_FCR_ENABLE_FIFO);
+	/* Complains if an earlier kernel did this already. */
+	execute("qmp_capabilities", "");
 }
 
 /*
@@ -111,37 +114,27 @@ static bool has_answered(void *id)
  */
 const char *plu_monitor(const char *fmt, ...)
 {
-	static unsigned int number;
-	char command[256], id[32];
-	char *begin, *end;
+	char arguments[320] = "\"command-line\": \"";
+	size_t len = strlen(arguments);
+	char *line, *text, *end;
 	va_list args;
 
-	open_port();
+	open_monitor();
 	va_start(args, fmt);
-	vsnprintf(command, sizeof(command), fmt, args);
+	vsnprintf(arguments + len, sizeof(arguments) - len - 1, fmt, args);
 	va_end(args);
-	if (strchr(command, '"') || strchr(command, '\\'))
-		plu_bail("not for QEMU's monitor: %s", command);
+	if (strchr(arguments + len, '"') || strchr(arguments + len, '\\'))
+		plu_bail("not for QEMU's monitor: %s", arguments + len);
+	len += strlen(arguments + len);
+	snprintf(arguments + len, sizeof(arguments) - len, "\"");
 
-	answer_len = 0;
-	snprintf(id, sizeof(id), "\"id\": \"%u\"", ++number);
-	write_port("{\"execute\":\"human-monitor-command\",\"arguments\":{\"command-line\":\"");
-	write_port(command);
-	write_port("\"},");
-	write_port(id);
-	write_port("}\n");
-	if (!plu_wait_for(has_answered, id))
-		plu_skip("QEMU's monitor does not answer '%s': %s", command, answer);
-
-	/* Other lines tell of events. */
-	*strchr(strstr(answer, id), '\n') = '\0';
-	begin = strrchr(answer, '\n');
-	begin = strstr(begin ?: answer, RETURN);
-	if (!begin)
-		plu_bail("QEMU's monitor, told '%s', says: %s", command, answer);
-	begin += strlen(RETURN);
-	end = strstr(begin, "\\r\\n\"") ?: strchr(begin, '"');
+	line = execute("human-monitor-command", arguments);
+	text = strstr(line, RETURN);
+	if (!text)
+		plu_bail("QEMU's monitor, told %s, says: %s", arguments, line);
+	text += strlen(RETURN);
+	end = strstr(text, "\\r\\n\"") ?: strchr(text, '"');
 	*end = '\0';
 
-	return begin;
+	return text;
 }
