@@ -221,10 +221,12 @@ struct plu_job {
 void plu_set_calls(const struct plu_call *table, unsigned int nr);
 
 /*
- * Have a worker do each job for some milliseconds, all at the same time, and wait until
- * all have ended. They know what their parent knew, and have its files.
+ * Have a worker do each job for some milliseconds, all at the same time. Then, while they
+ * rest but have all files and sessions that they made, check() is called, whose answer is
+ * returned when they have ended. They know what their parent knew, and have its files.
  */
-void plu_work(const struct plu_job *jobs, unsigned int nr_jobs, long time, __u64 seed);
+bool plu_work(const struct plu_job *jobs, unsigned int nr_jobs, long time, __u64 seed,
+	      bool (*check)(void));
 
 /* In a worker: it is about to do this, for who asks why it hangs; and what came of it. */
 void plu_about_to(unsigned int call);

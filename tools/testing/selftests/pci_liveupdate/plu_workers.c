@@ -25,7 +25,9 @@
 
 /* What the workers and who waits for them share. */
 struct shared {
-	bool stop;
+	bool stop;		/* What they do; they keep what they have, */
+	bool leave;		/* until they may end. */
+	unsigned int resting;
 	struct {
 		int pid;
 		const char *job;
@@ -87,6 +89,10 @@ static void __noreturn work(unsigned int number, const struct plu_job *job, __u6
 		if (refused)
 			poll(NULL, 0, 1);
 	}
+	shared->worker[self].doing = "resting";
+	add(&shared->resting);
+	while (!__atomic_load_n(&shared->leave, __ATOMIC_ACQUIRE))
+		poll(NULL, 0, 1);
 	shared->worker[self].doing = "ending";
 	exit(EXIT_SUCCESS);
 }
@@ -128,44 +134,69 @@ static void show_hanging(unsigned int number)
 		plu_say("%s", stack);
 }
 
-/* Wait until all have ended. If they don't, nobody can tell what else is wrong. */
-static void wait_for_all(unsigned int nr_workers)
+/* How many are there still? None should be that has not ended as it should. */
+static unsigned int count_workers(unsigned int nr_workers)
 {
-	const long end = milliseconds() + DEADLINE * 1000L;
-	unsigned int left = nr_workers;
+	unsigned int left = 0;
 	int status;
 
-	while (left && milliseconds() < end) {
-		for (unsigned int i = 0; i < nr_workers; i++) {
-			int pid = shared->worker[i].pid;
+	for (unsigned int i = 0; i < nr_workers; i++) {
+		int pid = shared->worker[i].pid;
 
-			if (!pid || waitpid(pid, &status, WNOHANG) != pid)
-				continue;
-			if (status)
-				plu_bail("worker %s: ended with status 0x%x, last seen %s",
-					 shared->worker[i].job, status,
-					 shared->worker[i].doing);
-			shared->worker[i].pid = 0;
-			left--;
+		if (!pid)
+			continue;
+		if (waitpid(pid, &status, WNOHANG) != pid) {
+			left++;
+			continue;
 		}
-		poll(NULL, 0, 1);
+		if (status)
+			plu_bail("worker %s: ended with status 0x%x, last seen %s",
+				 shared->worker[i].job, status, shared->worker[i].doing);
+		shared->worker[i].pid = 0;
 	}
+
+	return left;
+}
+
+/* Wait until all rest, or have ended. If they don't, nobody can tell what else is wrong. */
+static void wait_for_all(unsigned int nr_workers, bool until_ended)
+{
+	const long end = milliseconds() + DEADLINE * 1000L;
+	unsigned int left;
+
+	do {
+		left = count_workers(nr_workers);
+		if (!until_ended)
+			left = nr_workers - __atomic_load_n(&shared->resting, __ATOMIC_ACQUIRE);
+		if (!left)
+			return;
+		poll(NULL, 0, 1);
+	} while (milliseconds() < end);
 
 	for (unsigned int i = 0; i < nr_workers; i++)
 		if (shared->worker[i].pid)
 			show_hanging(i);
-	if (left)
-		plu_bail("%u workers hang", left);
+	plu_bail("%u workers hang", left);
 }
 
-void plu_work(const struct plu_job *jobs, unsigned int nr_jobs, long time, __u64 seed)
+bool plu_work(const struct plu_job *jobs, unsigned int nr_jobs, long time, __u64 seed,
+	      bool (*check)(void))
 {
+	bool good;
+
 	__atomic_store_n(&shared->stop, false, __ATOMIC_RELEASE);
+	__atomic_store_n(&shared->leave, false, __ATOMIC_RELEASE);
+	shared->resting = 0;
 	for (unsigned int i = 0; i < nr_jobs; i++)
 		start(i, &jobs[i], seed);
 	poll(NULL, 0, time);
 	__atomic_store_n(&shared->stop, true, __ATOMIC_RELEASE);
-	wait_for_all(nr_jobs);
+	wait_for_all(nr_jobs, false);
+	good = check();
+	__atomic_store_n(&shared->leave, true, __ATOMIC_RELEASE);
+	wait_for_all(nr_jobs, true);
+
+	return good;
 }
 
 void plu_set_calls(const struct plu_call *table, unsigned int nr)
