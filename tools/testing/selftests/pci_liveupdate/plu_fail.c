@@ -191,8 +191,13 @@ static void show(const struct plu_attempt *a, bool later)
 	plu_say("%s: %u allocations, each %s: %u times refused, %u times done all the same",
 		a->what, tally.failed, later ? "with all that come later" : "alone",
 		tally.refused, tally.failed - tally.refused);
-	plu_ok(!tally.wrong, "%s: without a trace if allocations fail, %s", a->what,
-	       later ? "from each one on" : "each one alone");
+	if (a->cannot_fail)
+		plu_ok(!tally.wrong, "%s: also without memory, %s", a->what,
+		       later ? "from each allocation on" : "for each allocation alone");
+	else
+		plu_ok(!tally.wrong && tally.refused,
+		       "%s: refused without a trace if allocations fail, %s", a->what,
+		       later ? "from each one on" : "each one alone");
 }
 
 /* --- Memory that is lost ---------------------------------------------------- */
@@ -347,7 +352,10 @@ void plu_find_leaks(const char *what, void (*once)(void), unsigned int rounds)
 	/* Others take memory, too, now and then: what is lost is lost each time. */
 	for (int i = 0; i < 4 && lost; i++)
 		lost = is_lost(once, rounds);
-	plu_ok(!lost, "%s: no memory is lost over %u times", what, watched ? first : rounds);
+	if (watched)
+		plu_ok(true, "%s: %u times, for kmemleak to tell what is lost", what, first);
+	else
+		plu_ok(!lost, "%s: no memory is lost over %u times", what, rounds);
 }
 
 static const struct plu_attempt *current;
