@@ -11,6 +11,7 @@
 
 #include <linux/compiler.h>
 #include <linux/pci.h>
+#include <linux/pci_liveupdate.h>
 #include <linux/types.h>
 
 #ifdef CONFIG_PCI_LIVEUPDATE
@@ -43,7 +44,7 @@ static inline bool pci_liveupdate_keep_master(struct pci_dev *dev)
 
 static inline void pci_liveupdate_remove_device(struct pci_dev *dev)
 {
-	if (unlikely(dev->liveupdate_outgoing || dev->liveupdate_inherits))
+	if (unlikely(pci_liveupdate_outgoing(dev) || dev->liveupdate_inherits))
 		pci_liveupdate_device_removed(dev);
 }
 
