@@ -407,11 +407,10 @@ impl<'a> Device<'a> {
                 "liveupdate: removed before it was finished\n"
             );
             // What is below a bridge that has lost its bus numbers may be at work all the while.
-            if !self.has_lost_bus_numbers() {
-                removed::note(self);
-            }
-            if self.is_bridge() {
+            if self.has_lost_bus_numbers() {
                 self.forget_lost_bus_numbers();
+            } else {
+                removed::note(self);
             }
         }
         self.cleanup();
