@@ -185,26 +185,30 @@ impl Fuzzer {
         // Most pages are used again, so that it is known exactly whether they were given back. Some
         // are given back for good, so that KASAN sees who uses them.
         let keeps = !random.one_in(16);
-        let pages = || self.hand_over.pages.iter().zip(taken);
+        let mut given = Ok(());
 
-        for (page, is_taken) in pages() {
-            if is_taken && keeps {
+        for (page, is_taken) in self.hand_over.pages.iter_mut().zip(taken) {
+            if !is_taken {
+                continue;
+            }
+            if !keeps && given.is_ok() {
+                given = page.give_away();
+            }
+            if keeps || given.is_err() {
                 page.keep();
             }
         }
         drop(incoming);
+        given?;
 
-        if keeps {
-            let is_right = pages().all(|(page, _)| page.references() == 1);
+        // Of the pages that are left, each is only the test's again.
+        let is_right = self
+            .hand_over
+            .pages
+            .iter()
+            .all(|page| page.references() == 1);
 
-            return Ok(mistake.or((!is_right).then_some(Mistake::References)));
-        }
-        for (page, is_taken) in self.hand_over.pages.iter_mut().zip(taken) {
-            if is_taken {
-                page.give_away()?;
-            }
-        }
-        Ok(mistake)
+        Ok(mistake.or((!is_right).then_some(Mistake::References)))
     }
 
     fn check_records(&self, incoming: &Incoming, random: &mut Random) -> Option<Mistake> {
@@ -258,7 +262,11 @@ impl Fuzzer {
         if !records.is_empty() {
             let (key, _) = records[random.below(records.len())];
 
-            incoming.find(at(key))?.set_refcount(0);
+            let Some(record) = incoming.find(at(key)) else {
+                return Some(Mistake::Lookup);
+            };
+
+            record.set_refcount(0);
             if incoming.find(at(key)).is_some() || incoming.iter().count() != records.len() {
                 return Some(Mistake::Lookup);
             }

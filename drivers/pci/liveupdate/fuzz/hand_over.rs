@@ -26,20 +26,20 @@ pub(super) const RECORD_SIZE: usize = 8;
 /// How many records fit into a block.
 pub(super) const PER_BLOCK: usize = (page::SIZE - HEADER_SIZE) / RECORD_SIZE;
 
-/// Where things are in the header,
+/// Where things are in the header.
 pub(super) mod header {
     pub(crate) const VERSION: usize = 0;
     pub(crate) const NR_DEVICES: usize = 4;
     pub(crate) const DEVICES: usize = 8;
 }
 
-/// in a block,
+/// Where things are in a block.
 pub(super) mod block {
     pub(crate) const NEXT: usize = 0;
     pub(crate) const COUNT: usize = 8;
 }
 
-/// and in a record.
+/// Where things are in a record.
 pub(super) mod record {
     pub(crate) const DOMAIN: usize = 0;
     pub(crate) const BDF: usize = 4;
