@@ -50,7 +50,7 @@ use kernel::{
 mod c {
     use super::*;
 
-    // What is behind pointers is nothing to C that it doesn't know.
+    // The compiler doubts that C knows what the pointers are to; C only hands them back.
     #[allow(improper_ctypes)]
     unsafe extern "C" {
         pub(super) safe fn plu_bench_hand_over(n: c_uint) -> bindings::phys_addr_t;
@@ -135,12 +135,15 @@ struct Figure {
 }
 
 /// What was taken so far.
+///
+/// # Invariants
+///
+/// There is only one object of the type that anything is taken with, in `Run`. So who has borrowed
+/// it mutably is the only one to call what is written in C, which is for one caller at a time.
 #[derive(Default)]
 struct Figures(KVec<Figure>);
 
-// What is written in C is for one caller at a time, which it has: the figures are borrowed mutably,
-// and there is only one object of the type, in `Run`. And it is for at most `MAX` devices, which
-// `take()` sees to.
+// `n` is at most `MAX`, for which there is room in C: `take()` sees to that.
 impl Figures {
     fn add(&mut self, name: &'static str, n: u32, ours: u64, floor: u64) -> Result {
         let figure = Figure {
@@ -169,14 +172,14 @@ impl Figures {
         let (ours, incoming) =
             timed(|| KBox::pin_init(Incoming::read::<Error>(handle, Error::from), GFP_KERNEL));
         let incoming = incoming?;
-        // SAFETY: See above.
+        // SAFETY: By the type invariant we are the only caller, and `n` is at most `MAX`.
         let (floor, inserted) = timed(|| unsafe { c::plu_bench_floor_insert(n) });
         let read = to_result(inserted)
             .and_then(|()| self.add("retrieve", n, ours, floor))
             .and_then(|()| self.find("hit", n, &incoming, false, n))
             .and_then(|()| self.find("miss", n, &incoming, true, 0));
 
-        // SAFETY: See above.
+        // SAFETY: By the type invariant we are the only caller, and `n` is at most `MAX`.
         unsafe { c::plu_bench_floor_destroy() };
         read
     }
@@ -194,7 +197,7 @@ impl Figures {
                 .filter(|n| incoming.find(address(*n, beside)).is_some())
                 .count()
         });
-        // SAFETY: See above.
+        // SAFETY: By the type invariant we are the only caller, and `n` is at most `MAX`.
         let (floor, there) = timed(|| unsafe { c::plu_bench_floor_load(n, beside) });
 
         if found != expected as usize || there != expected {
@@ -208,9 +211,9 @@ impl Figures {
         if n == 0 {
             return Err(EINVAL);
         }
-        // SAFETY: See above.
+        // SAFETY: By the type invariant we are the only caller, and `n` is at most `MAX`.
         to_result(unsafe { c::plu_bench_make_devices(n) })?;
-        // SAFETY: See above.
+        // SAFETY: By the type invariant we are the only caller, and `n` is at most `MAX`.
         let devices = unsafe { c::plu_bench_devices() };
         // SAFETY: At least one device was made, as `n` is not 0, and none is ever freed.
         let device = unsafe { Device::from_raw(devices) };
@@ -228,7 +231,8 @@ impl Figures {
         }
 
         let _quiet = Quiet::new();
-        // SAFETY: See above. The first `n` devices were made, and nobody else knows of them.
+        // SAFETY: By the type invariant we are the only caller, and `n` is at most `MAX`. The first
+        // `n` devices were made, and nobody else knows of them.
         let (name, (ours, done), (floor, ())) = unsafe {
             match operation {
                 "setup" => (

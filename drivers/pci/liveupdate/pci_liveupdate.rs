@@ -13,7 +13,7 @@
 //! - [`incoming`]: what this kernel was handed.
 //! - [`validate`]: whether it can be read, and what that guarantees.
 //! - [`preservable`]: what a device must be like to be preserved.
-//! - `iommu_group`: and its IOMMU group.
+//! - `iommu_group`: what its IOMMU group must be like for that.
 //! - [`buses`]: bus numbers that stay.
 //! - [`removed`]: incoming devices that were removed, and may come back.
 //! - [`acs`]: Access Control Services that stay.
