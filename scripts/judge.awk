@@ -51,17 +51,25 @@ line ~ /---\[ end trace/ {
 splat && culprit == "" && line ~ /^(WARNING|kernel BUG|BUG|Oops|UBSAN)/ { culprit = line }
 
 # pciehp takes its reset_lock in both orders with that of the PCI core, also where nothing of ours is: lockdep says so once.
-line ~ /possible circular locking dependency/ { cycle = line; next }
-cycle != "" && / at: / {
-	if (line !~ /ctrl->reset_lock.*pciehp_/) bad("the kernel complained: " cycle)
-	cycle = ""
+# In that cycle there are these two and no other.
+line ~ /possible circular locking dependency/ { cycle = line; locks = strange = 0; next }
+cycle != "" {
+	if (line ~ / at: / && ++locks <= 2 && !(locks == 1 ? line ~ /ctrl->reset_lock.*pciehp_/ : line ~ /\(pci_rescan_remove_lock\)/))
+		strange = 1
+	if (line ~ /^-> #/ && line !~ /\((&ctrl->reset_lock|pci_rescan_remove_lock)\)/) strange = 1
+	if (line ~ /liveupdate|luo_|kho_/) strange = 1
+	if (line ~ /^stack backtrace:/) {
+		if (strange) bad("the kernel complained: " cycle)
+		cycle = ""
+	}
 }
 
 # Races in other parts of the kernel are for others to find: in one that is ours, one of the two accesses is by a function of
-# ours or what it calls, within a few levels. (Printing a message is some more.)
+# ours or what it calls, within a few levels, and not what prints its messages.
 line ~ /^BUG: KCSAN: / { race = line; ours = frames = 0 }
 race != "" {
-	if (line ~ / to 0x[0-9a-f]+ of [0-9]+ bytes by /) frames = 4
+	if (line ~ / to 0x[0-9a-f]+ of [0-9]+ bytes by /) frames = 8
+	else if (line ~ /printk/) frames = 0
 	else if (frames && line ~ /^ /) { frames--; if (line ~ /liveupdate|luo_|kho_/) ours = 1 }
 	if (line ~ /^=+$/) {
 		if (ours) bad("the kernel complained: " race)
