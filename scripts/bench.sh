@@ -66,7 +66,7 @@ run() {
 
 # measure ROUND: all guests, two at a time.
 measure() {
-	local many pids=() pid
+	local many pids=() pid failed=''
 	many=$(hundred_devices)
 	run "$1" figures bench figures "retain_initrd bench=figures stage=0" "-m 2G $ONE_DEVICE" &
 	pids+=($!)
@@ -77,7 +77,9 @@ measure() {
 		run "$1" jump-preserved bench jump "bench=jump_preserved" "$many"
 	} &
 	pids+=($!)
-	for pid in "${pids[@]}"; do wait "$pid"; done
+	# No guest is left behind when another one fails.
+	for pid in "${pids[@]}"; do wait "$pid" || failed=1; done
+	[ -z "$failed" ] || exit 1
 }
 
 # figures ROUND: "KEY VALUE FLOOR" for all that was measured in it. Of several counts the least; what a floor is for is

@@ -24,16 +24,19 @@ log_of() { echo "$BUILD/$VARIANT/logs/$1.long.log"; }
 
 # start NAME: leaves the guest's exit code in the scratch folder.
 start() {
-	local program=$GUEST/rootfs/tests/$1 log code=0 start=$EPOCHREALTIME
+	local program=$GUEST/rootfs/tests/$1 log
+	# It runs by itself, and this is what is waited for, whatever becomes of it.
+	code=1 began=$EPOCHREALTIME
+	trap 'echo "$code $(seconds_since "$began")" >"$SCRATCH/'"$1"'.code"' EXIT
 	log=$(log_of "$1")
 	rm -f "$log"
 	# What is only worth knowing is in the kernel's log, and not printed: that takes longer than all else.
 	qemu_command "$GUEST/bzImage" "$GUEST/initramfs.cpio" \
 		"$COMMAND_LINE loglevel=5 kunit.enable=0 plu.test=$1 plu.jumps=${jumps[$1]} plu.seed=$seed plu.stage=1" \
 		"$("$program" -q)"
+	code=0
 	timeout --foreground -k 5 "$(deadline $(( jumps[$1] + 1 )))" "${QEMU[@]}" -serial "file:$log" \
 		</dev/null >"$log.qemu" 2>&1 || code=$?
-	echo "$code $(seconds_since "$start")" >"$SCRATCH/$1.code"
 }
 
 # done_by NAME: how many jumps
@@ -75,6 +78,8 @@ judge() {
 	say "it failed:" "$(sed '/^$/d; s/^/    /' <<<"$verdict")" "the whole log: $log"
 	return 1
 }
+
+[ "${jumps[soak]}${jumps[soak_hostile]}" != 00 ] || die "N=0 and HOSTILE=0: there is nothing to do."
 
 lock
 "$TOP/scripts/setup.sh" || exit
