@@ -125,6 +125,7 @@ static const struct plu_attempt first_file = {
 }, jumping = {
 	.what = "a jump is called off",
 	.call = jump_in_vain,
+	.cannot_fail = true,
 };
 
 static void with_files(void)

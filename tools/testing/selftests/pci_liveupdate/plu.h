@@ -211,10 +211,11 @@ struct plu_call {
 	int errors[8];		/* positive; the last is 0 */
 };
 
-/* What a worker does, one step after the other. */
+/* What a worker does, one step after the other, and, if anything, before it rests. */
 struct plu_job {
 	const char *name;
 	void (*step)(void);
+	void (*last)(void);
 };
 
 /* To be called first: the table, by whose indices all calls go. */

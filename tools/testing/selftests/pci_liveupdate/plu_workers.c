@@ -89,6 +89,8 @@ static void __noreturn work(unsigned int number, const struct plu_job *job, __u6
 		if (refused)
 			poll(NULL, 0, 1);
 	}
+	if (job->last)
+		job->last();
 	shared->worker[self].doing = "resting";
 	add(&shared->resting);
 	while (!__atomic_load_n(&shared->leave, __ATOMIC_ACQUIRE))
