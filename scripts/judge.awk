@@ -5,7 +5,7 @@
 #
 # A kernel that warns, oopses, panics or finds a leak fails the test, unless the test said before:
 #	# expect-warning: <a part of the message>
-# and a warning that was announced has to come. So has a panic, with which the guest then ends well:
+# and a warning that was announced has to come, unless it was with accept-warning. So has a panic, with which the guest then ends well:
 #	# expect-panic: <a part of the message>
 
 function bad(why) { if (++nr_bad <= 12) print why }
@@ -27,8 +27,9 @@ function announced(line,   i, known) {
 }
 
 # A test's announcement
-match(line, /# expect-warning: /) {
+match(line, /# (expect|accept)-warning: /) {
 	expect[++nr_expect] = substr(line, RSTART + RLENGTH)
+	optional[nr_expect] = line ~ /# accept-warning: /
 	next
 }
 
@@ -107,7 +108,7 @@ END {
 	if (splat && !forgiven)
 		bad("the kernel warned: " culprit)
 	for (i = 1; i <= nr_expect; i++)
-		if (!seen[i])
+		if (!seen[i] && !optional[i])
 			bad("a warning was expected and did not come: " expect[i])
 	if (panic != "" && !panicked)
 		bad("a panic was expected and did not come: " panic)

@@ -395,6 +395,9 @@ void plu_expect_warning(struct plu_device *d, enum plu_message msg);
 /* The same, of something that is not in the model, and may come in the next kernel. */
 void __printf(1, 2) plu_announce(const char *fmt, ...);
 
+/* The same, of one that comes or does not, as other things fall. */
+void plu_announce_possible(const char *what);
+
 /* The next kernel is to stop, and this is part of what it says then. */
 void plu_announce_panic(const char *what);
 

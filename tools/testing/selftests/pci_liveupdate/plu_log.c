@@ -206,7 +206,7 @@ static void announce(const char *kind, const char *what)
 	char line[256];
 	int ret;
 
-	snprintf(line, sizeof(line), "# expect-%s: %s", kind, what);
+	snprintf(line, sizeof(line), "# %s: %s", kind, what);
 	ret = plu_write_file("/dev/kmsg", line);
 	if (ret)
 		plu_bail("/dev/kmsg: %s", strerror(-ret));
@@ -220,12 +220,17 @@ void plu_announce(const char *fmt, ...)
 	va_start(args, fmt);
 	vsnprintf(warning, sizeof(warning), fmt, args);
 	va_end(args);
-	announce("warning", warning);
+	announce("expect-warning", warning);
+}
+
+void plu_announce_possible(const char *what)
+{
+	announce("accept-warning", what);
 }
 
 void plu_announce_panic(const char *what)
 {
-	announce("panic", what);
+	announce("expect-panic", what);
 }
 
 void plu_expect_warning(struct plu_device *d, enum plu_message msg)
