@@ -69,7 +69,7 @@ static bool has_answered(void *id)
 }
 
 /* The answer to a command, without what else was said meanwhile: tidings of events. */
-static char *execute(const char *command, const char *arguments)
+static char *ask_monitor(const char *command, const char *arguments)
 {
 	static unsigned int number;
 	char *line;
@@ -105,7 +105,7 @@ static void open_monitor(void)
 	set(UART_IER, 0);
 	set(UART_FCR, UART_FCR_ENABLE_FIFO);
 	/* Complains if an earlier kernel did this already. */
-	execute("qmp_capabilities", "");
+	ask_monitor("qmp_capabilities", "");
 }
 
 /*
@@ -128,7 +128,7 @@ const char *plu_monitor(const char *fmt, ...)
 	len += strlen(arguments + len);
 	snprintf(arguments + len, sizeof(arguments) - len, "\"");
 
-	line = execute("human-monitor-command", arguments);
+	line = ask_monitor("human-monitor-command", arguments);
 	text = strstr(line, RETURN);
 	if (!text)
 		plu_bail("QEMU's monitor, told %s, says: %s", arguments, line);

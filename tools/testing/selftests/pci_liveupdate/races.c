@@ -454,8 +454,8 @@ static void retrieve_sessions(void)
 	}
 }
 
-/* How long it all takes. */
-static unsigned int seconds(void)
+/* How long it all takes, in seconds. */
+static unsigned int time_in_all(void)
 {
 	char word[16] = "5";
 
@@ -467,12 +467,12 @@ static unsigned int seconds(void)
 /* Devices are incoming in the first round of a stage only. */
 static unsigned int nr_stages(void)
 {
-	return 4 + seconds() / 10;
+	return 4 + time_in_all() / 10;
 }
 
 static unsigned int nr_rounds(void)
 {
-	return (seconds() * 1000 / ROUND_TIME + nr_stages() - 1) / nr_stages();
+	return (time_in_all() * 1000 / ROUND_TIME + nr_stages() - 1) / nr_stages();
 }
 
 /* How often something was preserved when everybody rested. */
