@@ -485,27 +485,21 @@ static bool rest(void)
 	return plu_is_consistent();
 }
 
-/* What does not happen is not tested. */
-static bool all_happened(bool with_incoming)
+/* What does not happen is not tested: what has not happened yet, or NULL. */
+static const char *missing(bool with_incoming)
 {
 	static const unsigned int often[] = {
 		OPEN, SESSION, PRESERVE, CLOSE, RAW_PRESERVE, RAW_UNPRESERVE, REMOVE, RESCAN,
 		DEBUGFS, CHECK,
 	};
-	bool all = times_outgoing;
 
-	plu_say("when everybody rested something was preserved %u times", times_outgoing);
 	for (size_t i = 0; i < ARRAY_SIZE(often); i++)
-		if (!plu_times_done(often[i])) {
-			plu_say("%s: never done", calls[often[i]].what);
-			all = false;
-		}
-	if (with_incoming && !plu_times_done(RETRIEVE)) {
-		plu_say("%s: never done", calls[RETRIEVE].what);
-		all = false;
-	}
+		if (!plu_times_done(often[i]))
+			return calls[often[i]].what;
+	if (with_incoming && !plu_times_done(RETRIEVE))
+		return calls[RETRIEVE].what;
 
-	return all;
+	return times_outgoing ? NULL : "resting with something preserved";
 }
 
 static void run_rounds(const char *handover)
@@ -518,7 +512,10 @@ static void run_rounds(const char *handover)
 	plu_say("seed 0x%llx", (unsigned long long)seed);
 	plu_seed_random(seed);
 	plu_set_calls(calls, NR_CALLS);
-	for (unsigned int round = 0; round < rounds && peaceful; round++) {
+	/* A busy machine gets more time for what has not happened. */
+	for (unsigned int round = 0; peaceful; round++) {
+		if (round >= rounds && (round >= 8 * rounds || !missing(false)))
+			break;
 		sessions_are_short = round % 4 == 2;
 		if (round % 2)
 			peaceful = plu_work(record_jobs, ARRAY_SIZE(record_jobs), ROUND_TIME,
@@ -537,7 +534,9 @@ static void run_rounds(const char *handover)
 	}
 	plu_ok(peaceful, "%u rounds end in peace", rounds);
 	plu_ok(!plu_show_calls(), "and nothing was refused as it must not be");
-	plu_ok(all_happened(with_incoming), "all that can happen did");
+	if (missing(with_incoming))
+		plu_say("never: %s", missing(with_incoming));
+	plu_ok(!missing(with_incoming), "all that can happen did");
 }
 
 static void preserve_all(void)
