@@ -287,21 +287,21 @@ impl<'a> Device<'a> {
         let Ok(records) = incoming.object() else {
             return;
         };
-        let Some(record) = records.find(self.address()) else {
-            return;
-        };
+        let address = self.address();
 
-        // A virtual function is never preserved, whatever the records say.
-        if self.is_virtual_function() {
+        // Most devices have none, which needs no lock to see. And a virtual function is never
+        // preserved, whatever the records say.
+        if records.find(address).is_none() || self.is_virtual_function() {
             return;
         }
 
         let changes = records.lock();
 
         // The driver of the device that was found here before may have finished it just now.
-        if record.refcount() == 0 {
+        let Some(record) = changes.find(address) else {
             return;
-        }
+        };
+
         // SAFETY: The device is being set up, which is what this is called for.
         unsafe { self.inherit() };
         if self.is_bridge() {
@@ -366,17 +366,14 @@ impl<'a> Device<'a> {
     fn finish_record(self) -> Option<Held> {
         let incoming = RECORDS.incoming().ok()?;
         let records = incoming.object().ok()?;
-        let _changes = records.lock();
+        let changes = records.lock();
         let held = self.forget_incoming()?;
 
-        // The device may be removed and found again while the incoming data is still there.
-        held.record().set_refcount(0);
+        changes.finish(held.record());
         dev_info!(self.as_dev(), "liveupdate: finished\n");
 
         for bridge in self.upstream_bridges() {
-            let record = records.find(bridge.address());
-
-            if record.and_then(Record::count_down) == Some(0) {
+            if changes.count_down(bridge.address()) {
                 bridge.incoming_bridge().store(false, Relaxed);
                 dev_info!(bridge.as_dev(), "liveupdate: finished\n");
             }

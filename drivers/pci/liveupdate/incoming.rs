@@ -286,8 +286,11 @@ impl Incoming {
     /// record nor those of the bridges above it change, and it does not become another one.
     ///
     /// For the order of locks see the top of the crate.
-    pub(crate) fn lock(&self) -> Guard<'_, (), MutexBackend> {
-        self.changes.lock()
+    pub(crate) fn lock(&self) -> Changes<'_> {
+        Changes {
+            records: self,
+            _guard: self.changes.lock(),
+        }
     }
 
     /// Goes through the records, finished ones included, in the order of their addresses.
@@ -300,6 +303,33 @@ impl Incoming {
         self.hand_over
             .as_ref()
             .map_or(Handle::NONE, |hand_over| hand_over.header.handle())
+    }
+}
+
+/// The incoming data, locked: nobody else makes devices incoming, or finishes them.
+///
+/// Who changes a record does it with this, and so with the lock held.
+pub(crate) struct Changes<'a> {
+    records: &'a Incoming,
+    _guard: Guard<'a, (), MutexBackend>,
+}
+
+impl Changes<'_> {
+    /// The record of the device at `address`, unless it was finished.
+    pub(crate) fn find(&self, address: Address) -> Option<&Record> {
+        self.records.find(address)
+    }
+
+    /// The device that has this record is finished.
+    ///
+    /// It may be removed and found again while the incoming data is still there.
+    pub(crate) fn finish(&self, record: &Record) {
+        record.set_refcount(0);
+    }
+
+    /// A device below the bridge at `address` is finished. Tells whether the bridge is, too.
+    pub(crate) fn count_down(&self, address: Address) -> bool {
+        self.find(address).and_then(Record::count_down) == Some(0)
     }
 }
 

@@ -122,7 +122,7 @@ impl Record {
 
     /// Counts one more device at or below a bridge.
     ///
-    /// For outgoing records, with the lock held.
+    /// With the records locked.
     pub(crate) fn count_up(&self) -> Result {
         let refcount = self.refcount().checked_add(1).ok_or(EOVERFLOW)?;
 
@@ -132,18 +132,12 @@ impl Record {
 
     /// Counts one device less at or below a bridge, unless there is none left.
     ///
-    /// Returns how many there are left, or `None` if there was none.
+    /// Returns how many there are left, or `None` if there was none. With the records locked.
     pub(crate) fn count_down(&self) -> Option<u16> {
-        let mut old = self.refcount.load(Relaxed);
+        let refcount = self.refcount().checked_sub(1)?;
 
-        loop {
-            let new = (old as u16).checked_sub(1)?;
-
-            match self.refcount.cmpxchg(old, new as i16, Relaxed) {
-                Ok(_) => return Some(new),
-                Err(changed) => old = changed,
-            }
-        }
+        self.set_refcount(refcount);
+        Some(refcount)
     }
 
     /// Makes a free slot the record of a device.

@@ -11,7 +11,10 @@ mod faults;
 use crate::{
     consistency::Report,
     device::Device,
-    incoming::Incoming,
+    incoming::{
+        self,
+        Incoming, //
+    },
     outgoing::{
         Parts,
         Slots, //
@@ -23,6 +26,7 @@ use crate::{
         COMPATIBLE,
         VERSION, //
     },
+    removed,
     rescan::RescanLock,
     validate::Unreadable, //
 };
@@ -512,8 +516,9 @@ mod cases {
     #[test]
     fn a_finished_device_is_not_found_but_listed() -> Result {
         let incoming = HandOver::new(2)?.read()?;
+        let changes = incoming.lock();
 
-        incoming.find(address(1)).ok_or(ENOENT)?.set_refcount(0);
+        changes.finish(changes.find(address(1)).ok_or(ENOENT)?);
         assert!(incoming.find(address(1)).is_none());
         assert_eq!(incoming.iter().count(), 2);
         Ok(())
@@ -557,11 +562,28 @@ mod cases {
 
         hand_over.record(0).set_refcount(2);
         let incoming = hand_over.read()?;
-        let bridge = incoming.find(address(0)).ok_or(ENOENT)?;
-        assert_eq!(bridge.count_down(), Some(1));
+        let changes = incoming.lock();
+        assert!(!changes.count_down(address(0)));
         assert!(incoming.find(address(0)).is_some());
-        assert_eq!(bridge.count_down(), Some(0));
+        assert!(changes.count_down(address(0)));
         assert!(incoming.find(address(0)).is_none());
+        assert!(!changes.count_down(address(0)));
+        Ok(())
+    }
+
+    #[test]
+    fn a_removal_is_not_noted_when_nothing_is_incoming() -> Result {
+        let rescan = RescanLock::lock();
+
+        if incoming::is_there() {
+            pr_info!("there is a hand-over\n");
+            return Ok(());
+        }
+
+        let device = rescan.devices().next().ok_or(ENODEV)?;
+
+        removed::note(Device::new(&device));
+        assert!(removed::is_empty());
         Ok(())
     }
 
