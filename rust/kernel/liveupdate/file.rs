@@ -464,3 +464,79 @@ impl<H: FileHandler> Drop for Registration<H> {
         unsafe { bindings::liveupdate_unregister_file_handler(self.0.inner.get()) };
     }
 }
+
+#[macros::kunit_tests(rust_kernel_liveupdate)]
+mod tests {
+    use super::*;
+    use crate::error::from_err_ptr;
+    use core::ptr::{
+        null_mut,
+        NonNull, //
+    };
+
+    struct AnyFile;
+
+    #[vtable]
+    impl FileHandler for AnyFile {
+        const COMPATIBLE: &'static CStr = c"rust-kunit-any-file-v1";
+        type Preserved = ();
+
+        fn can_preserve(_file: &File) -> bool {
+            true
+        }
+
+        fn preserve(_file: &File) -> Result<((), Handle)> {
+            Err(ENODEV)
+        }
+
+        fn retrieve(_handle: Handle) -> Result<ARef<File>> {
+            Err(ENODEV)
+        }
+
+        fn finish(_file: Retrieval<'_>, _handle: Handle) {}
+    }
+
+    const NO_OPERATIONS: &bindings::file_operations = &pin_init::zeroed();
+
+    fn any_file() -> Result<ARef<File>> {
+        // SAFETY: The name is nul-terminated and copied, and a file need not have operations.
+        let file = from_err_ptr(unsafe {
+            bindings::anon_inode_getfile_fmode(
+                c"kunit".as_char_ptr(),
+                NO_OPERATIONS,
+                null_mut(),
+                0,
+                0,
+            )
+        })?;
+
+        // SAFETY: We own the reference to the file, and nobody else knows it.
+        Ok(unsafe { ARef::from_raw(NonNull::new(file).ok_or(ENOMEM)?.cast()) })
+    }
+
+    #[test]
+    fn no_file_is_preserved_before_all_that_it_shares_is_bound() -> Result {
+        static HANDLER: Handler<AnyFile> = Handler::new();
+
+        if !crate::liveupdate::enabled() {
+            return Ok(());
+        }
+
+        let file = any_file()?;
+        let asked = || {
+            // SAFETY: These are what LUO passes: the handler, and a file to which we have a
+            // reference.
+            unsafe { Handler::<AnyFile>::can_preserve_callback(HANDLER.inner.get(), file.as_ptr()) }
+        };
+        let mut asked_before = true;
+        let registration = HANDLER.register(|_| {
+            asked_before = asked();
+            Ok(())
+        })?;
+
+        assert!(!asked_before);
+        assert!(asked());
+        drop(registration);
+        Ok(())
+    }
+}
