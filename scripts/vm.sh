@@ -30,8 +30,7 @@ if [ "${VARIANT:-}" = debug ]; then COMMAND_LINE+=" kho_scratch=32M,32M,640M"; f
 
 # What is found by chance gets more time where there is something that finds it.
 # init_on_alloc: emulation is slow to write into a page in which code of the previous kernel has run, until all of the page was
-# written to. That made these kernels five times slower. It hides the use of memory that
-# was not initialised, for which main is there.
+# written to. That made these kernels five times slower. It hides the use of memory that was not initialised: main is there for that.
 case ${VARIANT:-} in debug | kcsan) COMMAND_LINE+=" plu.seconds=60 init_on_alloc=1" ;; esac
 
 # make_guest: in a folder of this run's own, GUEST, which goes away with it.

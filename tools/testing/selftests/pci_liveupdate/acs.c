@@ -55,11 +55,7 @@ static const char *topology(void)
 /* And of a port whose source validation is broken */
 #define IDS_OF_BROKEN	0x80b5111d
 
-/*
- * QEMU describes the interrupts of a root bus of its own by a program, which ACPI runs for
- * each device that is enabled: in a kernel that checks all accesses to memory for minutes.
- */
-#define NO_IOMMU	"intel_iommu=off acpi=noirq"
+#define NO_IOMMU	"intel_iommu=off " PLU_NO_ACPI_IRQ
 
 /* On the command line: QEMU's root ports, and this one */
 #define ALL		"pci:1b36:000c"

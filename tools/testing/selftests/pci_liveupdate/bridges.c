@@ -200,18 +200,12 @@ static void finish(void)
 	plu_check("nothing is left");
 }
 
-/*
- * QEMU describes the interrupts of a root bus of its own by a program, which ACPI runs for
- * each device that is enabled: in a kernel that checks all accesses to memory for minutes.
- */
-#define NO_INTERRUPTS	"acpi=noirq"
-
 static const struct plu_test test = {
 	.name = "bridges",
 	.qemu = topology,
 	.stage = {
-		{ .run = preserve, .plan = 15, .cmdline = NO_INTERRUPTS },
-		{ .run = finish, .plan = 5, .cmdline = NO_INTERRUPTS },
+		{ .run = preserve, .plan = 15, .cmdline = PLU_NO_ACPI_IRQ },
+		{ .run = finish, .plan = 5, .cmdline = PLU_NO_ACPI_IRQ },
 	},
 };
 

@@ -2,7 +2,8 @@
 /*
  * A bridge that is plugged in where bus numbers are kept: it gets numbers that nobody
  * has, with which the device behind it works, and no number that is in use changes.
- * Where its port has none to spare it gets none, and everything else works. In a kernel
+ * Where its port has none to spare it gets none, and everything else works. A bridge
+ * beside others never gets numbers before theirs. In a kernel
  * that was handed nothing, and that was told to assign more numbers, it gets some there.
  */
 
@@ -166,6 +167,31 @@ static void where_there_is_none(void)
 	plu_check("all others are as they were");
 }
 
+/* Which may have one that lies before those of the bridges beside it. */
+static bool is_above_others(const char *bdf)
+{
+	const struct plu_device *b;
+
+	for (b = plu.bridge; b < plu_bridges_end(); b++)
+		if (strcmp(b->bdf, bdf) && subordinate(b->bdf) >= secondary(bdf))
+			return false;
+
+	return true;
+}
+
+static void replug_beside_others(void)
+{
+	unsigned int before = secondary(OTHER);
+	char parameters[32];
+
+	snprintf(parameters, sizeof(parameters), "device=%s", OTHER);
+	plu_ok(!is_above_others(OTHER), "a port has a bus number below that of others");
+	plu_gives(plu_load_module("external/pci_liveupdate_replug", parameters), 0,
+		  "it is replaced");
+	plu_say("0x%02x, and was 0x%02x", secondary(OTHER), before);
+	plu_ok(is_above_others(OTHER), "it gets one above those of all others");
+}
+
 static void plug_in_where_kept(void)
 {
 	int session;
@@ -183,6 +209,7 @@ static void plug_in_where_kept(void)
 	       "the device is retrieved, works, and has the cookie");
 	plu_finish(session);
 	plu_check("it is ordinary, and all are as they were");
+	replug_beside_others();
 }
 
 static void plug_in_where_assigned(void)
@@ -212,7 +239,7 @@ static const struct plu_test test = {
 	.qemu = topology,
 	.stage = {
 		{ .run = preserve, .plan = 3 },
-		{ .run = plug_in_where_kept, .plan = 12, .cmdline = ASSIGN_ALL },
+		{ .run = plug_in_where_kept, .plan = 15, .cmdline = ASSIGN_ALL },
 		{ .run = plug_in_where_assigned, .plan = 5, .cmdline = ASSIGN_ALL },
 	},
 };

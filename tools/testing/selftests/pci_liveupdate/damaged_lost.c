@@ -63,6 +63,22 @@ static void reset(void)
 	plu_config_write(LOST, PCI_PRIMARY_BUS, 4, 0);
 }
 
+/* Its driver switches that off when it goes. */
+static bool is_master_without_driver(const char *bdf)
+{
+	struct plu_device *port = plu_find(bdf);
+	bool is_master;
+
+	plu_set_bus_master(bdf, true);
+	if (plu_unbind(port))
+		plu_bail("%s: cannot be unbound", bdf);
+	is_master = plu_is_bus_master(bdf);
+	if (plu_bind(port, "pcieport"))
+		plu_bail("%s: cannot be bound", bdf);
+
+	return is_master;
+}
+
 static void find_unreadable(void)
 {
 	int session;
@@ -74,6 +90,9 @@ static void find_unreadable(void)
 	       "a bridge with bus numbers is as it was");
 	plu_ok(plu_config_read(LOST, controls_of(LOST), 2) == CONFIGURED,
 	       "one that has lost them is set up as any other");
+	plu_ok(is_master_without_driver(KEPT),
+	       "the first stays a bus master when its driver goes");
+	plu_ok(!is_master_without_driver(LOST), "the other does not");
 
 	session = plu_retrieve_session(SESSION);
 	plu_finish(session);
@@ -90,7 +109,7 @@ static const struct plu_test test = {
 	.qemu = topology,
 	.stage = {
 		{ .run = preserve_and_lie, .plan = 1, .before_jump = reset },
-		{ .run = find_unreadable, .plan = 4, .cmdline = CMDLINE },
+		{ .run = find_unreadable, .plan = 6, .cmdline = CMDLINE },
 	},
 };
 

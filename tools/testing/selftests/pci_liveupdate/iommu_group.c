@@ -59,58 +59,9 @@ static const unsigned int isolating[] = {
 
 #define ISOLATING	(PCI_ACS_SV | PCI_ACS_RR | PCI_ACS_CR | PCI_ACS_UF)
 
-static int try_preserve(struct plu_device *d)
-{
-	int session = plu_session("try");
-	int ret;
-
-	if (d->fd < 0)
-		d->fd = plu_open(d);
-	ret = plu_try_preserve(session, d->fd, d->token);
-	if (!ret) {
-		plu_set_outgoing(d, true);
-		d->outgoing_session = session;
-		plu.nr_outgoing_files++;
-	}
-	plu_close_session(session);
-
-	return ret;
-}
-
 static bool is_accepted(const char *path)
 {
-	struct plu_device *d = plu_at(path);
-	int ret = try_preserve(d);
-
-	if (ret)
-		plu_say("%s: cannot be preserved: %s", d->bdf, strerror(-ret));
-
-	return !ret;
-}
-
-/* Is it refused, for this reason? */
-static bool __printf(2, 3) is_refused(const char *path, const char *fmt, ...)
-{
-	struct plu_device *d = plu_at(path);
-	char why[128], message[192];
-	unsigned int said;
-	va_list args;
-	int ret;
-
-	va_start(args, fmt);
-	vsnprintf(why, sizeof(why), fmt, args);
-	va_end(args);
-	snprintf(message, sizeof(message), "%s: liveupdate: cannot be preserved: %s",
-		 d->bdf, why);
-
-	said = plu_times_said(message);
-	ret = try_preserve(d);
-	if (ret == -EINVAL && plu_times_said(message) == said + 1)
-		return true;
-	plu_say("%s: gives %d, and '%s' is said %u times", d->bdf, ret, message,
-		plu_times_said(message) - said);
-
-	return false;
+	return plu_is_accepted(plu_at(path));
 }
 
 static const char *bridge_above(const char *path, unsigned int level)
@@ -120,12 +71,13 @@ static const char *bridge_above(const char *path, unsigned int level)
 
 static bool is_refused_with(const char *path, const char *other)
 {
-	return is_refused(path, "%s is in the same IOMMU group", other);
+	return plu_is_refused(plu_at(path), "%s is in the same IOMMU group", other);
 }
 
 static bool is_refused_by(const char *path, const char *bridge)
 {
-	return is_refused(path, "the ACS controls of %s do not isolate it", bridge);
+	return plu_is_refused(plu_at(path), "the ACS controls of %s do not isolate it",
+			      bridge);
 }
 
 static void set_controls(const char *bdf, unsigned int controls)
@@ -161,7 +113,8 @@ static void with_alias(void)
 	snprintf(parameters, sizeof(parameters), "device=%s devfn=0xe8",
 		 plu_at(ON_ROOT_BUS)->bdf);
 	ret = plu_load_module("external/" ALIAS_MODULE, parameters);
-	plu_ok(!ret && is_refused(ON_ROOT_BUS, "it also has the requester ID 0x00e8"),
+	plu_ok(!ret && plu_is_refused(plu_at(ON_ROOT_BUS),
+				      "it also has the requester ID 0x00e8"),
 	       "it is not when it has another requester ID as well");
 	plu_gives(plu_unload_module(ALIAS_MODULE), 0, "it has its own again");
 }

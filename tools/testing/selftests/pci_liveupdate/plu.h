@@ -59,6 +59,13 @@
 
 /* --- plu_main.c: stages, results ------------------------------------------ */
 
+/*
+ * For the command line of kernels with a second root bus: QEMU describes its interrupts
+ * by a program, which ACPI runs for each device that is enabled, in a kernel that checks
+ * all accesses to memory for minutes.
+ */
+#define PLU_NO_ACPI_IRQ	"acpi=noirq"
+
 struct plu_stage {
 	void (*run)(void);
 	unsigned int plan;	/* how many results it gives */
@@ -527,6 +534,13 @@ int plu_retrieve_session(const char *name);
 void plu_retrieve(int session, struct plu_device *d);
 void plu_finish(int session);
 void plu_close_session(int session);
+
+/*
+ * Can it be preserved, for a moment, or is it refused for this reason, which the kernel
+ * gives? Say so if not.
+ */
+bool plu_is_accepted(struct plu_device *d);
+bool __printf(2, 3) plu_is_refused(struct plu_device *d, const char *fmt, ...);
 
 /* These do not: 0 or a file, or a negative errno. */
 int plu_try_preserve(int session, int fd, __u64 token);

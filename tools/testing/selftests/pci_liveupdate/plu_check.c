@@ -266,39 +266,48 @@ static unsigned int count_finished(const struct plu_device *d, const struct plu_
 	return n;
 }
 
-bool plu_is_consistent(void)
+/* How much does the kernel find that does not fit together? One thing a line. */
+static unsigned int count_problems(void)
 {
 	static const char path[] = PLU_DEBUGFS "/check";
+	unsigned int n = 0;
 	int ret;
 
 	/* A kernel of it that is older has no such file. */
 	if (!plu_exists(path))
-		return true;
+		return 0;
 
 	ret = plu_read_file(path, list, sizeof(list));
-	if (ret < 0)
-		plu_say("%s: %s", path, strerror(-ret));
-	else if (strcmp(list, "ok\n"))
-		plu_say("the kernel finds:\n%s", list);
+	if (ret <= 0)
+		plu_bail("%s: cannot be read: %d", path, ret);
+	if (!strcmp(list, "ok\n"))
+		return 0;
+	plu_say("the kernel finds:\n%s", list);
+	for (const char *c = list; *c; c++)
+		n += *c == '\n';
 
-	return ret > 0 && !strcmp(list, "ok\n");
+	return n;
 }
 
-/* Does no record count less than is there, or a device twice? More may be missing. */
-static bool do_counts_fit(void)
+bool plu_is_consistent(void)
+{
+	return !count_problems();
+}
+
+/* How many records count less than is there, or a device twice? Others may be missing. */
+static unsigned int count_misfits(void)
 {
 	struct plu_device *d;
-	bool fit = true;
+	unsigned int n = 0;
 
 	for (d = plu.dev; d < plu_end(); d++)
-		if (d->incoming == PLU_INCOMING && !d->absent && plu_incoming_refcount(d) != 1)
-			fit = false;
+		n += d->incoming == PLU_INCOMING && !d->absent &&
+		     plu_incoming_refcount(d) != 1;
 	for (d = plu.bridge; d < plu_bridges_end(); d++)
-		if (plu_incoming_refcount(d) &&
-		    plu_incoming_refcount(d) < plu_count_incoming(d, PLU_INCOMING))
-			fit = false;
+		n += plu_incoming_refcount(d) &&
+		     plu_incoming_refcount(d) < plu_count_incoming(d, PLU_INCOMING);
 
-	return fit;
+	return n;
 }
 
 bool plu_is_as_expected(void)
@@ -321,7 +330,7 @@ bool plu_is_as_expected(void)
 	check_status("keep_bridges", is_unreadable() ? "yes" : "no");
 	check_status("keep_buses", is_unreadable() || plu.keep_buses ? "yes" : "no");
 	check_status("frozen", "no");
-	if (plu_is_consistent() != do_counts_fit())
+	if (count_problems() != count_misfits())
 		differs("check: not what is expected");
 
 	plu_read_log();

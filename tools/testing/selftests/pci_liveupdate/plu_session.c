@@ -89,6 +89,58 @@ void plu_preserve(int session, struct plu_device *d)
 	plu.nr_outgoing_files++;
 }
 
+/* In a session that ends with this. */
+static int try_preserve(struct plu_device *d)
+{
+	int session = plu_session("try");
+	int ret;
+
+	if (d->fd < 0)
+		d->fd = plu_open(d);
+	ret = plu_try_preserve(session, d->fd, d->token);
+	if (!ret) {
+		plu_set_outgoing(d, true);
+		d->outgoing_session = session;
+		plu.nr_outgoing_files++;
+	}
+	plu_close_session(session);
+
+	return ret;
+}
+
+bool plu_is_accepted(struct plu_device *d)
+{
+	int ret = try_preserve(d);
+
+	if (ret)
+		plu_say("%s: cannot be preserved: %s", d->bdf, strerror(-ret));
+
+	return !ret;
+}
+
+bool plu_is_refused(struct plu_device *d, const char *fmt, ...)
+{
+	char why[128], message[192];
+	unsigned int said;
+	va_list args;
+	int ret;
+
+	va_start(args, fmt);
+	vsnprintf(why, sizeof(why), fmt, args);
+	va_end(args);
+	snprintf(message, sizeof(message), "%s: liveupdate: cannot be preserved: %s",
+		 d->bdf, why);
+
+	said = plu_times_said(message);
+	ret = try_preserve(d);
+	if (ret == -EINVAL && plu_times_said(message) == said + 1)
+		return true;
+	plu_say("%s: gives %d, and '%s' is said %u times", d->bdf, ret, message,
+		plu_times_said(message) - said);
+
+	return false;
+}
+
 void plu_retrieve(int session, struct plu_device *d)
 {
 	int fd = plu_retrieve_fd(session, d->token);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Who reads debugfs at the moment of the jump has a reference to what is handed over.
- * The next kernel must not take that for a file which is yet to be finished: then
- * nothing of the hand-over would ever be given back.
+ * Who reads debugfs at the moment of the jump has a reference to what is handed over, as
+ * a driver may have. The next kernel must not take that for a file which is yet to be
+ * finished: then nothing of the hand-over would ever be given back.
  */
 
 #include "plu.h"
@@ -15,6 +15,8 @@ static void preserve(void)
 	plu_find_devices(1);
 	plu_preserve(plu_session(SESSION), &plu.dev[0]);
 	plu_check("one device is outgoing");
+	plu_gives(plu_load_module("external/pci_liveupdate_stray", "call=hold"), 0,
+		  "a driver holds a reference to what is handed over");
 }
 
 static void read_all_the_time(void)
@@ -43,7 +45,7 @@ static void retrieve(void)
 static const struct plu_test test = {
 	.name = "readers",
 	.stage = {
-		{ .run = preserve, .plan = 1, .before_jump = read_all_the_time },
+		{ .run = preserve, .plan = 2, .before_jump = read_all_the_time },
 		{ .run = retrieve, .plan = 4 },
 	},
 };

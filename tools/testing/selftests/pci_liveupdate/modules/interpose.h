@@ -6,8 +6,9 @@
 #ifndef _SELFTESTS_PCI_LIVEUPDATE_INTERPOSE_H
 #define _SELFTESTS_PCI_LIVEUPDATE_INTERPOSE_H
 
-#include <linux/kernel.h>
 #include <linux/pci.h>
+
+#include "address.h"
 
 /* Where the device is, and how its bus is accessed. */
 struct interposer {
@@ -20,17 +21,16 @@ struct interposer {
 /* Find the bus of a device, "0000:04:00.0". */
 static inline int interposer_init(struct interposer *i, const char *device)
 {
-	unsigned int domain, number, slot, function;
+	struct address address;
 
-	if (!device || sscanf(device, "%x:%x:%x.%u", &domain, &number, &slot,
-			      &function) != 4)
+	if (parse_address(device, &address))
 		return -EINVAL;
 
-	i->bus = pci_find_bus(domain, number);
+	i->bus = pci_find_bus(address.domain, address.bus);
 	if (!i->bus)
 		return -ENODEV;
 
-	i->devfn = PCI_DEVFN(slot, function);
+	i->devfn = address.devfn;
 	i->true_ops = i->bus->ops;
 	i->ops = *i->true_ops;
 

@@ -10,6 +10,8 @@
 #include <linux/module.h>
 #include <linux/pci.h>
 
+#include "address.h"
+
 /* As in drivers/pci/pci.h */
 #define NR_DEVFNS	256
 
@@ -25,15 +27,12 @@ static struct pci_dev *pdev;
 
 static int __init alias_init(void)
 {
-	unsigned int domain, bus, slot, function;
-
-	if (!device || devfn >= NR_DEVFNS ||
-	    sscanf(device, "%x:%x:%x.%u", &domain, &bus, &slot, &function) != 4)
+	if (devfn >= NR_DEVFNS)
 		return -EINVAL;
 
-	pdev = pci_get_domain_bus_and_slot(domain, bus, PCI_DEVFN(slot, function));
-	if (!pdev)
-		return -ENODEV;
+	pdev = find_device(device);
+	if (IS_ERR(pdev))
+		return PTR_ERR(pdev);
 
 	if (!pdev->dma_alias_mask)
 		pdev->dma_alias_mask = bitmap_zalloc(NR_DEVFNS, GFP_KERNEL);

@@ -10,6 +10,8 @@
 #include <linux/module.h>
 #include <linux/pci.h>
 
+#include "address.h"
+
 static char *device;
 module_param(device, charp, 0444);
 MODULE_PARM_DESC(device, "address of the device");
@@ -37,16 +39,10 @@ static int hold(void *arg)
 
 static int __init lock_init(void)
 {
-	unsigned int domain, bus, slot, function;
-	struct pci_dev *pdev;
+	struct pci_dev *pdev = find_device(device);
 
-	if (!device || sscanf(device, "%x:%x:%x.%u", &domain, &bus, &slot,
-			      &function) != 4)
-		return -EINVAL;
-
-	pdev = pci_get_domain_bus_and_slot(domain, bus, PCI_DEVFN(slot, function));
-	if (!pdev)
-		return -ENODEV;
+	if (IS_ERR(pdev))
+		return PTR_ERR(pdev);
 
 	holder = kthread_run(hold, pdev, "pci_liveupdate_lock");
 	if (IS_ERR(holder)) {

@@ -5,9 +5,10 @@
  *	insmod pci_liveupdate_sriov.ko device=0000:01:00.0 number=2
  */
 
-#include <linux/kernel.h>
 #include <linux/module.h>
 #include <linux/pci.h>
+
+#include "address.h"
 
 static char *device;
 module_param(device, charp, 0444);
@@ -21,16 +22,11 @@ static struct pci_dev *pdev;
 
 static int __init sriov_init(void)
 {
-	unsigned int domain, bus, slot, function;
 	int err;
 
-	if (!device || sscanf(device, "%x:%x:%x.%u", &domain, &bus, &slot,
-			      &function) != 4)
-		return -EINVAL;
-
-	pdev = pci_get_domain_bus_and_slot(domain, bus, PCI_DEVFN(slot, function));
-	if (!pdev)
-		return -ENODEV;
+	pdev = find_device(device);
+	if (IS_ERR(pdev))
+		return PTR_ERR(pdev);
 
 	/* As the PCI core does it when the number is written in sysfs */
 	pci_lock_rescan_remove();

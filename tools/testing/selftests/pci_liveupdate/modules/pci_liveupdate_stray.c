@@ -7,15 +7,21 @@
  *	insmod pci_liveupdate_stray.ko device=0000:04:00.0 call=preserve
  *
  * Without a device: register the PCI core's data for a file handler, unregister it, and
- * do both again.
+ * do both again. Or hold a reference to that data while this is loaded:
+ *
+ *	insmod pci_liveupdate_stray.ko call=hold
  */
 
+#include <linux/compiler.h>
 #include <linux/kernel.h>
+#include <linux/list.h>
 #include <linux/liveupdate.h>
 #include <linux/module.h>
 #include <linux/pci.h>
 #include <linux/pci_liveupdate.h>
 #include <linux/string.h>
+
+#include "address.h"
 
 static char *device;
 module_param(device, charp, 0444);
@@ -23,7 +29,7 @@ MODULE_PARM_DESC(device, "address of the device");
 
 static char *call = "preserve";
 module_param(call, charp, 0444);
-MODULE_PARM_DESC(call, "preserve, unpreserve, finish or disable");
+MODULE_PARM_DESC(call, "preserve, unpreserve, finish, disable or hold");
 
 static bool stray_can_preserve(struct liveupdate_file_handler *handler, struct file *file)
 {
@@ -70,6 +76,42 @@ static int register_twice(void)
 	return err;
 }
 
+/* As in kernel/liveupdate/luo_flb.c */
+struct luo_flb_link {
+	struct liveupdate_flb *flb;
+	struct list_head list;
+};
+
+/* To whose outgoing data there is a reference. */
+static struct liveupdate_flb *held;
+
+static int hold(void)
+{
+	int err = liveupdate_register_file_handler(&stray_handler);
+	struct liveupdate_flb *flb;
+	void *outgoing;
+
+	if (err)
+		return err;
+
+	err = pci_liveupdate_register_flb(&stray_handler);
+	if (err)
+		goto unregister;
+
+	flb = list_first_entry(&ACCESS_PRIVATE(&stray_handler, flb_list),
+			       struct luo_flb_link, list)->flb;
+	err = liveupdate_flb_get_outgoing(flb, &outgoing);
+	if (err)
+		goto unregister;
+	held = flb;
+
+	return 0;
+
+unregister:
+	liveupdate_unregister_file_handler(&stray_handler);
+	return err;
+}
+
 static int preserve(struct pci_dev *pdev)
 {
 	int err = pci_liveupdate_preserve(pdev);
@@ -89,15 +131,11 @@ static int disable(struct pci_dev *pdev)
 
 static int call_with_device(void)
 {
-	unsigned int domain, bus, slot, function;
-	struct pci_dev *pdev;
+	struct pci_dev *pdev = find_device(device);
 	int err = 0;
 
-	if (sscanf(device, "%x:%x:%x.%u", &domain, &bus, &slot, &function) != 4)
-		return -EINVAL;
-
-	pdev = pci_get_domain_bus_and_slot(domain, bus, PCI_DEVFN(slot, function));
-	if (!pdev)
+	/* The functions have an error of their own for "no device". */
+	if (IS_ERR(pdev))
 		return -ENXIO;
 
 	if (!strcmp(call, "preserve"))
@@ -115,12 +153,20 @@ static int call_with_device(void)
 
 static int __init stray_init(void)
 {
-	return device ? call_with_device() : register_twice();
+	if (device)
+		return call_with_device();
+
+	return strcmp(call, "hold") ? register_twice() : hold();
 }
 module_init(stray_init);
 
 static void __exit stray_exit(void)
 {
+	if (!held)
+		return;
+
+	liveupdate_flb_put_outgoing(held);
+	liveupdate_unregister_file_handler(&stray_handler);
 }
 module_exit(stray_exit);
 
