@@ -122,7 +122,7 @@ unsafe extern "C" fn pci_liveupdate_cleanup_device(dev: *mut bindings::pci_dev) 
 ///
 /// # Safety
 ///
-/// `dev` must point to a valid device, which is not bound to a driver any more.
+/// `dev` must point to a valid device. It may have been bound to a driver again since it was stopped.
 #[export]
 unsafe extern "C" fn pci_liveupdate_device_removed(dev: *mut bindings::pci_dev) {
     // SAFETY: By the safety requirements.

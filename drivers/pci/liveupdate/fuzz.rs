@@ -262,11 +262,12 @@ impl Fuzzer {
         if !records.is_empty() {
             let (key, _) = records[random.below(records.len())];
 
-            let Some(record) = incoming.find(at(key)) else {
+            let changes = incoming.lock();
+            let Some(record) = changes.find(at(key)) else {
                 return Some(Mistake::Lookup);
             };
 
-            record.set_refcount(0);
+            changes.finish(record);
             if incoming.find(at(key)).is_some() || incoming.iter().count() != records.len() {
                 return Some(Mistake::Lookup);
             }

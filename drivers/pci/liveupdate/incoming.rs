@@ -308,7 +308,7 @@ impl Incoming {
 
 /// The incoming data, locked: nobody else makes devices incoming, or finishes them.
 ///
-/// Who changes a record does it with this, and so with the lock held.
+/// Outside of tests, records change by way of this and not otherwise.
 pub(crate) struct Changes<'a> {
     records: &'a Incoming,
     _guard: Guard<'a, (), MutexBackend>,

@@ -45,8 +45,8 @@
 //!
 //! The incoming data is made by one thread, before anybody else can see it, and from then on
 //! nothing of it changes but the reference counts of its records. These are atomic, so that looking
-//! up a device needs no lock; finishing one does, and making one incoming, and is only possible
-//! with [`incoming::Changes`], which is what has the lock.
+//! up a device needs no lock; finishing one does, and making one incoming. Both go through
+//! [`incoming::Changes`], which comes with the lock.
 //!
 //! C headers: [`include/linux/pci_liveupdate.h`](srctree/include/linux/pci_liveupdate.h),
 //! [`drivers/pci/liveupdate.h`](srctree/drivers/pci/liveupdate.h)

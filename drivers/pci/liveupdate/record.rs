@@ -69,9 +69,8 @@ impl fmt::Display for Address {
 
 /// A device that is preserved, or was; `struct pci_dev_ser`.
 ///
-/// Whoever has a reference may change the fields, which are not read or written together. For
-/// outgoing records a lock keeps them consistent; of incoming ones only the reference count
-/// changes.
+/// The fields are not read or written together. Whoever changes them holds the lock of the outgoing
+/// or of the incoming records; of the latter only the reference count changes.
 #[repr(C)]
 pub(crate) struct Record {
     domain: Atomic<u32>,

@@ -580,7 +580,10 @@ mod cases {
             return Ok(());
         }
 
-        let device = rescan.devices().next().ok_or(ENODEV)?;
+        let Some(device) = rescan.devices().next() else {
+            pr_info!("there is no device\n");
+            return Ok(());
+        };
 
         removed::note(Device::new(&device));
         assert!(removed::is_empty());

@@ -279,7 +279,8 @@ impl<H: FileHandler> Handler<H> {
 
     /// # Safety
     ///
-    /// To be called by LUO only.
+    /// `handler` must be that of a `Self`, and `file` open, and not in the hands of somebody who uses
+    /// its position: as when LUO calls this.
     unsafe extern "C" fn can_preserve_callback(
         handler: *mut bindings::liveupdate_file_handler,
         file: *mut bindings::file,
@@ -499,15 +500,10 @@ mod tests {
     const NO_OPERATIONS: &bindings::file_operations = &pin_init::zeroed();
 
     fn any_file() -> Result<ARef<File>> {
-        // SAFETY: The name is nul-terminated and copied, and a file need not have operations.
+        // SAFETY: The name is nul-terminated and copied, a file need not have operations, and these
+        // are there for ever.
         let file = from_err_ptr(unsafe {
-            bindings::anon_inode_getfile_fmode(
-                c"kunit".as_char_ptr(),
-                NO_OPERATIONS,
-                null_mut(),
-                0,
-                0,
-            )
+            bindings::anon_inode_getfile(c"kunit".as_char_ptr(), NO_OPERATIONS, null_mut(), 0)
         })?;
 
         // SAFETY: We own the reference to the file, and nobody else knows it.
@@ -524,15 +520,19 @@ mod tests {
 
         let file = any_file()?;
         let asked = || {
-            // SAFETY: These are what LUO passes: the handler, and a file to which we have a
-            // reference.
+            // SAFETY: This is the handler, and a file that is open as long as we have a reference
+            // to it, and that nobody else knows.
             unsafe { Handler::<AnyFile>::can_preserve_callback(HANDLER.inner.get(), file.as_ptr()) }
         };
         let mut asked_before = true;
-        let registration = HANDLER.register(|_| {
+        let registration = match HANDLER.register(|_| {
             asked_before = asked();
             Ok(())
-        })?;
+        }) {
+            // The suite was run again. A handler can be registered once.
+            Err(EBUSY) => return Ok(()),
+            result => result?,
+        };
 
         assert!(!asked_before);
         assert!(asked());

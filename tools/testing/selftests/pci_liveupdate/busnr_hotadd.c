@@ -3,8 +3,8 @@
  * A bridge that is plugged in where bus numbers are kept: it gets numbers that nobody
  * has, with which the device behind it works, and no number that is in use changes.
  * Where its port has none to spare it gets none, and everything else works. A bridge
- * beside others never gets numbers before theirs. In a kernel
- * that was handed nothing, and that was told to assign more numbers, it gets some there.
+ * beside others never gets numbers before theirs. In a kernel that was handed nothing,
+ * and that was told to assign more numbers, it gets some where its port had none.
  */
 
 #include <errno.h>

@@ -279,7 +279,7 @@ static unsigned int count_problems(void)
 
 	ret = plu_read_file(path, list, sizeof(list));
 	if (ret <= 0)
-		plu_bail("%s: cannot be read: %d", path, ret);
+		plu_bail("%s: cannot be read: %s", path, strerror(-ret));
 	if (!strcmp(list, "ok\n"))
 		return 0;
 	plu_say("the kernel finds:\n%s", list);
