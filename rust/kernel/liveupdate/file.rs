@@ -279,8 +279,8 @@ impl<H: FileHandler> Handler<H> {
 
     /// # Safety
     ///
-    /// `handler` must be that of a `Self`, and `file` open, and not in the hands of somebody who uses
-    /// its position: as when LUO calls this.
+    /// `handler` must be that of a `Self`, and `file` open, and not in the hands of somebody who
+    /// uses its position: as when LUO calls this.
     unsafe extern "C" fn can_preserve_callback(
         handler: *mut bindings::liveupdate_file_handler,
         file: *mut bindings::file,

@@ -12,8 +12,6 @@
 #include <linux/module.h>
 #include <linux/pci.h>
 
-#include <asm/pci.h>
-
 #include "address.h"
 
 static char *device;
