@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Live update of VFIO devices: the VFIO core's part, that has to do with files.
+ *
+ * Documentation/driver-api/vfio-pci-liveupdate.rst explains the model.
+ */
+#ifndef _LINUX_VFIO_LIVEUPDATE_H
+#define _LINUX_VFIO_LIVEUPDATE_H
+
+#include <linux/atomic.h>
+#include <linux/cleanup.h>
+#include <linux/pci.h>
+#include <linux/pci_liveupdate.h>
+#include <linux/vfio.h>
+
+struct file;
+
+#if IS_ENABLED(CONFIG_VFIO_PCI_LIVEUPDATE)
+
+/**
+ * vfio_device_begin_use - begin to do something to a device for its user
+ * @device: the device
+ *
+ * The vfio_use class calls this, and vfio_device_end_use() at the end of its scope.
+ *
+ * Context: Any context. Holds up who freezes @device until vfio_device_end_use().
+ * Return: @device, or NULL when it is frozen.
+ */
+static inline struct vfio_device *vfio_device_begin_use(struct vfio_device *device)
+{
+	return atomic_inc_unless_negative(&device->users) ? device : NULL;
+}
+
+/**
+ * vfio_device_end_use - end what vfio_device_begin_use() began
+ * @device: the device
+ *
+ * Context: Any context.
+ */
+void vfio_device_end_use(struct vfio_device *device);
+
+/**
+ * vfio_device_freeze - let the user do nothing to a device any more
+ * @device: the device, open, not frozen
+ *
+ * Further system calls on the device's files fail. Waits for those that are under way.
+ *
+ * Context: May sleep, for some seconds. Not to be called in such a system call.
+ * Return: 0, or -EBUSY when one takes too long. The device is not frozen then.
+ */
+int vfio_device_freeze(struct vfio_device *device);
+
+/**
+ * vfio_device_unfreeze - undo vfio_device_freeze()
+ * @device: the device, frozen
+ *
+ * Context: Any context.
+ */
+void vfio_device_unfreeze(struct vfio_device *device);
+
+/**
+ * vfio_device_is_incoming - tell whether only a live update may open a device
+ * @device: the device, registered
+ *
+ * Context: Any context.
+ * Return: true if the previous kernel preserved the device and it is not finished.
+ */
+static inline bool vfio_device_is_incoming(struct vfio_device *device)
+{
+	return dev_is_pci(device->dev) && pci_liveupdate_is_incoming(to_pci_dev(device->dev));
+}
+
+/**
+ * vfio_device_from_bound_file - the device of a file that is bound to an iommufd
+ * @file: any file
+ *
+ * Context: Any context.
+ * Return: the device, or NULL when @file is not one that came from a device's
+ *         character device and is bound to an iommufd. Once it is, it stays so.
+ */
+struct vfio_device *vfio_device_from_bound_file(struct file *file);
+
+/**
+ * vfio_device_create_file - open a device as its character device does
+ * @device: the device, registered
+ *
+ * Context: May sleep.
+ * Return: a new file, not bound yet, or an ERR_PTR(): -ENODEV when @device is being
+ *         unregistered, -EPERM when it has no IOMMU and the caller lacks
+ *         CAP_SYS_RAWIO, -ENFILE or -ENOMEM.
+ */
+struct file *vfio_device_create_file(struct vfio_device *device);
+
+#else
+
+static inline struct vfio_device *vfio_device_begin_use(struct vfio_device *device)
+{
+	return device;
+}
+
+static inline void vfio_device_end_use(struct vfio_device *device)
+{
+}
+
+static inline bool vfio_device_is_incoming(struct vfio_device *device)
+{
+	return false;
+}
+
+#endif
+
+/* While there is one that is not NULL, @device is not frozen. */
+DEFINE_CLASS(vfio_use, struct vfio_device *, if (_T) vfio_device_end_use(_T),
+	     vfio_device_begin_use(device), struct vfio_device *device)
+
+#endif /* _LINUX_VFIO_LIVEUPDATE_H */
