@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Devices that vfio-pci is bound to, as far as a live update is concerned.
+//!
+//! C header: [`vfio_pci_liveupdate.h`](srctree/drivers/vfio/pci/liveupdate/vfio_pci_liveupdate.h)
+
+use core::ptr::NonNull;
+use kernel::{
+    bindings,
+    error::{
+        from_err_ptr,
+        to_result, //
+    },
+    ffi::{
+        c_int,
+        c_uint, //
+    },
+    fs::File,
+    pci,
+    prelude::*,
+    sync::aref::ARef,
+    types::Opaque, //
+};
+
+/// A device that a file is open for.
+///
+/// Wraps the kernel's `struct vfio_pci_core_device`.
+///
+/// # Invariants
+///
+/// The device is one of vfio-pci's own, and open: its file is bound to an iommufd.
+#[repr(transparent)]
+pub(crate) struct Device(Opaque<bindings::vfio_pci_core_device>);
+
+impl Device {
+    /// The device of a file, if that is one of vfio-pci's own, which came from the character device
+    /// and is bound to an iommufd.
+    ///
+    /// Once a file is, it stays so until it is closed.
+    pub(crate) fn of(file: &File) -> Option<&Self> {
+        // SAFETY: The file is open, as there is a reference to it.
+        let device = unsafe { bindings::vfio_pci_liveupdate_device_of(file.as_ptr()) };
+
+        // INVARIANT: As the function says.
+        // SAFETY: If the pointer isn't null, the device stays there, and open, as long as the file
+        // does.
+        NonNull::new(device).map(|device| unsafe { device.cast().as_ref() })
+    }
+
+    fn as_raw(&self) -> *mut bindings::vfio_pci_core_device {
+        self.0.get()
+    }
+
+    /// The PCI device.
+    pub(crate) fn pdev(&self) -> &pci::Device {
+        // SAFETY: By the type invariant the device is valid.
+        let pdev = unsafe { bindings::vfio_pci_liveupdate_pdev(self.as_raw()) };
+
+        // SAFETY: The PCI device outlives ours. `pci::Device` is a transparent wrapper of it.
+        unsafe { &*pdev.cast() }
+    }
+
+    /// Whether the device is of a kind that can be preserved.
+    pub(crate) fn can_be_preserved(&self) -> bool {
+        // SAFETY: By the type invariant the device is valid.
+        unsafe { bindings::vfio_pci_liveupdate_can_preserve(self.as_raw()) }
+    }
+
+    /// Whether the user wants the device not to be stopped. Settled once it is preserved.
+    ///
+    /// Context: May sleep. Takes the lock of the device set.
+    pub(crate) fn keeps_running(&self) -> bool {
+        // SAFETY: By the type invariant the device is valid.
+        unsafe { bindings::vfio_pci_liveupdate_keeps_running(self.as_raw()) }
+    }
+
+    /// Lets the user do nothing to the device any more.
+    ///
+    /// Context: May sleep. Takes locks of the device.
+    ///
+    /// # Errors
+    ///
+    /// `EBUSY` when it is in use in a way that would not survive, which is logged.
+    pub(crate) fn freeze(&self) -> Result {
+        // SAFETY: By the type invariant the device is open.
+        to_result(unsafe { bindings::vfio_pci_core_freeze(self.as_raw()) })
+    }
+
+    /// Undoes [`Device::freeze`].
+    ///
+    /// Context: May sleep. Takes locks of the device.
+    pub(crate) fn unfreeze(&self) {
+        // SAFETY: By the type invariant the device is open.
+        unsafe { bindings::vfio_pci_core_unfreeze(self.as_raw()) };
+    }
+
+    /// Makes an ordinary device of one that was handed over, if it is not one already.
+    ///
+    /// Context: May sleep. Takes the lock of the device set.
+    pub(crate) fn finish(&self) {
+        if !self.pdev().liveupdate_is_incoming() {
+            return;
+        }
+        self.pdev().liveupdate_finish();
+        // SAFETY: By the type invariant the device is open.
+        unsafe { bindings::vfio_pci_liveupdate_finished(self.as_raw()) };
+    }
+}
+
+/// The address of a device: PCI segment, and bus, device and function number.
+pub(crate) fn address(pdev: &pci::Device) -> (u32, u16) {
+    // SAFETY: The device is valid, and bound to a driver, so that its bus is there.
+    let domain = unsafe { bindings::pci_domain_nr((*as_raw(pdev)).bus) };
+
+    // CAST: Domain numbers are not negative.
+    (domain as u32, pdev.dev_id())
+}
+
+/// The device at an address.
+pub(crate) fn find((domain, bdf): (u32, u16)) -> Option<ARef<pci::Device>> {
+    // SAFETY: The function accepts any address.
+    let pdev = unsafe {
+        bindings::pci_get_domain_bus_and_slot(
+            domain as c_int,
+            c_uint::from(bdf >> 8),
+            c_uint::from(bdf & 0xff),
+        )
+    };
+
+    // SAFETY: The function gave us a reference to the device. `pci::Device` is a transparent
+    // wrapper of it.
+    NonNull::new(pdev).map(|pdev| unsafe { ARef::from_raw(pdev.cast()) })
+}
+
+/// Makes a file for a device, as if its character device had been opened.
+///
+/// `running` tells whether the device was not stopped, and is not to be reset now. If the IOMMU has
+/// stopped its DMA, it is reset all the same, and this is logged.
+///
+/// Context: May sleep. Takes the lock of the device.
+///
+/// # Errors
+///
+/// `ENODEV` when vfio-pci is not bound to the device, or not for long; `EPERM` when the device has
+/// no IOMMU and the caller lacks `CAP_SYS_RAWIO`; `ENFILE`, `ENOMEM`.
+pub(crate) fn open(pdev: &pci::Device, running: bool) -> Result<ARef<File>> {
+    // SAFETY: The device is valid.
+    let file = from_err_ptr(unsafe { bindings::vfio_pci_liveupdate_open(as_raw(pdev), running) })?;
+
+    // SAFETY: We own the reference to the file, and nobody knows the file yet, so its position is
+    // not in use.
+    Ok(unsafe { ARef::from_raw(NonNull::new(file).ok_or(ENOMEM)?.cast()) })
+}
+
+fn as_raw(pdev: &pci::Device) -> *mut bindings::pci_dev {
+    // `pci::Device` is a transparent wrapper of what C may change.
+    core::ptr::from_ref(pdev).cast_mut().cast()
+}

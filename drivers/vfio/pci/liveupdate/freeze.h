@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Live update of VFIO devices: vfio-pci-core's part, the state of a PCI device when the
+ * kernel is replaced.
+ */
+#ifndef VFIO_PCI_FREEZE_H
+#define VFIO_PCI_FREEZE_H
+
+#include <linux/lockdep.h>
+#include <linux/types.h>
+#include <linux/vfio.h>
+#include <linux/vfio_pci_core.h>
+
+#if IS_ENABLED(CONFIG_VFIO_PCI_LIVEUPDATE)
+
+/**
+ * vfio_pci_core_freeze - settle the state of a device that is preserved
+ * @vdev: the device, open
+ *
+ * From now on, the user can't do anything to the device. What was mapped of it is not
+ * any more. When this is refused, system calls have failed only while it was decided.
+ *
+ * Context: May sleep. Takes the device's locks.
+ * Return: 0, or -EBUSY when the device is in use in a way that would not survive,
+ *         which is logged.
+ */
+int vfio_pci_core_freeze(struct vfio_pci_core_device *vdev);
+
+/**
+ * vfio_pci_core_unfreeze - undo vfio_pci_core_freeze()
+ * @vdev: the device
+ *
+ * Context: May sleep. Takes the device's locks.
+ */
+void vfio_pci_core_unfreeze(struct vfio_pci_core_device *vdev);
+
+/**
+ * vfio_pci_core_is_frozen - tell whether nothing of a device may be mapped
+ * @vdev: the device
+ *
+ * Context: @vdev->memory_lock is held.
+ * Return: true between vfio_pci_core_freeze() and vfio_pci_core_unfreeze().
+ */
+static inline bool vfio_pci_core_is_frozen(struct vfio_pci_core_device *vdev)
+{
+	lockdep_assert_held(&vdev->memory_lock);
+
+	return vdev->liveupdate_frozen;
+}
+
+/**
+ * vfio_pci_core_quiesce - stop a frozen device for good
+ * @vdev: the device
+ *
+ * Takes bus mastering from the device and resets it, if it can be reset.
+ *
+ * Context: May sleep. The device's lock and that of its parent are held.
+ */
+void vfio_pci_core_quiesce(struct vfio_pci_core_device *vdev);
+
+/**
+ * vfio_pci_core_keeps_reset_off - tell whether a reset would hit a preserved device
+ * @dev_set: devices that can only be reset together
+ *
+ * Context: The lock of @dev_set is held.
+ * Return: true if one of the devices was handed over, or will be.
+ */
+bool vfio_pci_core_keeps_reset_off(struct vfio_device_set *dev_set);
+
+/**
+ * vfio_pci_core_keeps_running - tell whether a device was handed over without a stop
+ * @vdev: the device, about to be opened
+ *
+ * Context: The lock of the device set is held.
+ * Return: true if @vdev must not be reset, nor its bus mastering be taken from it.
+ */
+static inline bool vfio_pci_core_keeps_running(struct vfio_pci_core_device *vdev)
+{
+	lockdep_assert_held(&vdev->vdev.dev_set->lock);
+
+	return vdev->liveupdate_running;
+}
+
+#else
+
+static inline bool vfio_pci_core_is_frozen(struct vfio_pci_core_device *vdev)
+{
+	return false;
+}
+
+static inline bool vfio_pci_core_keeps_reset_off(struct vfio_device_set *dev_set)
+{
+	return false;
+}
+
+static inline bool vfio_pci_core_keeps_running(struct vfio_pci_core_device *vdev)
+{
+	return false;
+}
+
+#endif
+
+#endif /* VFIO_PCI_FREEZE_H */

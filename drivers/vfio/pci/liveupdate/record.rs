@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The format in which one kernel's vfio-pci tells the next one's about a file.
+//!
+//! C header: [`include/linux/kho/abi/vfio_pci.h`](srctree/include/linux/kho/abi/vfio_pci.h), which
+//! describes the format; the compiler checks that what is here is the same.
+
+use crate::device;
+use core::mem::offset_of;
+use kernel::{
+    bindings,
+    kho::Preservable,
+    pci,
+    prelude::*, //
+};
+
+/// The name by which LUO finds the handler.
+pub(crate) const COMPATIBLE: &CStr =
+    match CStr::from_bytes_with_nul(bindings::VFIO_PCI_LUO_COMPATIBLE) {
+        Ok(name) => name,
+        Err(_) => panic!("the name must be a C string"),
+    };
+
+const VERSION: u32 = bindings::VFIO_PCI_SER_VERSION;
+const RUNNING: u32 = bindings::VFIO_PCI_SER_RUNNING;
+
+/// A file that is preserved; `struct vfio_pci_ser`.
+#[repr(C)]
+pub(crate) struct Record {
+    version: u32,
+    flags: u32,
+    domain: u32,
+    bdf: u16,
+    vendor: u16,
+    device: u16,
+    reserved: u16,
+}
+
+static_assert!(size_of::<Record>() == size_of::<bindings::vfio_pci_ser>());
+static_assert!(offset_of!(Record, version) == offset_of!(bindings::vfio_pci_ser, version));
+static_assert!(offset_of!(Record, flags) == offset_of!(bindings::vfio_pci_ser, flags));
+static_assert!(offset_of!(Record, domain) == offset_of!(bindings::vfio_pci_ser, domain));
+static_assert!(offset_of!(Record, bdf) == offset_of!(bindings::vfio_pci_ser, bdf));
+static_assert!(offset_of!(Record, vendor) == offset_of!(bindings::vfio_pci_ser, vendor));
+static_assert!(offset_of!(Record, device) == offset_of!(bindings::vfio_pci_ser, device));
+
+// SAFETY: Three integers of 4 bytes and four of 2, in this order, have no padding, and any bytes
+// are valid. Dropping them has no effect, and they have no interior mutability.
+unsafe impl Preservable for Record {}
+
+impl Record {
+    pub(crate) fn of(pdev: &pci::Device) -> Self {
+        let (domain, bdf) = device::address(pdev);
+
+        Self {
+            version: VERSION,
+            flags: 0,
+            domain,
+            bdf,
+            vendor: pdev.vendor_id().as_raw(),
+            device: pdev.device_id(),
+            reserved: 0,
+        }
+    }
+
+    /// Notes that the device isn't stopped.
+    pub(crate) fn set_running(&mut self) {
+        self.flags |= RUNNING;
+    }
+
+    pub(crate) fn is_running(&self) -> bool {
+        self.flags & RUNNING != 0
+    }
+
+    /// Whether this kernel knows what all of it means.
+    pub(crate) fn is_readable(&self) -> bool {
+        self.version == VERSION && self.flags & !RUNNING == 0 && self.reserved == 0
+    }
+
+    /// Where the device is: PCI segment, and bus, device and function number.
+    pub(crate) fn address(&self) -> (u32, u16) {
+        (self.domain, self.bdf)
+    }
+
+    /// Whether `pdev`, which is where the device was, is the same kind of device.
+    pub(crate) fn is_of(&self, pdev: &pci::Device) -> bool {
+        self.vendor == pdev.vendor_id().as_raw() && self.device == pdev.device_id()
+    }
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Live update of vfio-pci's devices: what its parts in C and in Rust need of each other.
+ */
+#ifndef VFIO_PCI_LIVEUPDATE_H
+#define VFIO_PCI_LIVEUPDATE_H
+
+#include <linux/pci.h>
+#include <linux/types.h>
+
+#include "freeze.h"
+
+struct file;
+struct vfio_device;
+struct vfio_device_ops;
+struct vfio_pci_core_device;
+
+/* vfio_pci.c */
+extern const struct vfio_device_ops vfio_pci_ops;
+extern struct pci_driver vfio_pci_driver;
+
+#ifdef CONFIG_VFIO_PCI_LIVEUPDATE
+
+/* vfio_pci_liveupdate.rs: begin and end to preserve files */
+void vfio_pci_liveupdate_init(void);
+void vfio_pci_liveupdate_exit(void);
+
+/* device.c: for vfio_pci.c */
+int vfio_pci_liveupdate_init_dev(struct vfio_pci_core_device *vdev);
+void vfio_pci_liveupdate_open_device(struct vfio_pci_core_device *vdev);
+void vfio_pci_liveupdate_shutdown(struct pci_dev *pdev);
+int vfio_pci_liveupdate_ioctl_feature(struct vfio_device *device, u32 flags,
+				      void __user *arg, size_t argsz);
+
+/* device.c: for device.rs, which documents them */
+struct vfio_pci_core_device *vfio_pci_liveupdate_device_of(struct file *file);
+struct pci_dev *vfio_pci_liveupdate_pdev(struct vfio_pci_core_device *vdev);
+bool vfio_pci_liveupdate_can_preserve(struct vfio_pci_core_device *vdev);
+bool vfio_pci_liveupdate_keeps_running(struct vfio_pci_core_device *vdev);
+struct file *vfio_pci_liveupdate_open(struct pci_dev *pdev, bool running);
+void vfio_pci_liveupdate_finished(struct vfio_pci_core_device *vdev);
+
+#else
+
+static inline void vfio_pci_liveupdate_init(void)
+{
+}
+
+static inline void vfio_pci_liveupdate_exit(void)
+{
+}
+
+static inline int vfio_pci_liveupdate_init_dev(struct vfio_pci_core_device *vdev)
+{
+	return 0;
+}
+
+static inline void vfio_pci_liveupdate_open_device(struct vfio_pci_core_device *vdev)
+{
+}
+
+#define vfio_pci_liveupdate_shutdown		NULL
+#define vfio_pci_liveupdate_ioctl_feature	vfio_pci_core_ioctl_feature
+
+#endif
+
+#endif /* VFIO_PCI_LIVEUPDATE_H */

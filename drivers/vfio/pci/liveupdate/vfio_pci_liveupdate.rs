@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Files of vfio-pci that survive a live update.
+//!
+//! The part of vfio-pci that the Live Update Orchestrator calls when a virtual machine monitor
+//! preserves the file of a device in a session, and gets it back from the next kernel:
+//!
+//! - [`handler`]: what is called when.
+//! - [`device`]: what can be done to a device of vfio-pci.
+//! - [`record`]: the format in which one kernel tells the next about a file.
+//!
+//! `Documentation/driver-api/vfio-pci-liveupdate.rst` explains the model and what a user can do.
+
+#![recursion_limit = "256"]
+
+use kernel::{
+    liveupdate::Registration,
+    prelude::*, //
+};
+
+mod device;
+mod handler;
+mod record;
+
+const __LOG_PREFIX: &[u8] = b"vfio-pci\0";
+
+/// The module that this is a part of, whose other parts are in C.
+struct LocalModule;
+
+impl kernel::ModuleMetadata for LocalModule {
+    const NAME: &'static CStr = c"vfio-pci";
+
+    #[cfg(MODULE)]
+    const THIS_MODULE: ThisModule = {
+        // SAFETY: It is there as long as the module is.
+        unsafe { ThisModule::from_ptr((&raw const kernel::bindings::__this_module).cast_mut()) }
+    };
+
+    #[cfg(not(MODULE))]
+    const THIS_MODULE: ThisModule = {
+        // SAFETY: What is built into the kernel has no module.
+        unsafe { ThisModule::from_ptr(core::ptr::null_mut()) }
+    };
+}
+
+kernel::sync::global_lock! {
+    // SAFETY: `vfio_pci_liveupdate_init()` initialises it before anything uses it.
+    unsafe(uninit) static REGISTRATION: Mutex<Option<Registration<handler::Files>>> = None;
+}
+
+/// Begins to preserve files.
+///
+/// # Safety
+///
+/// To be called once, when the driver is registered, so that its devices are there when their
+/// files are retrieved.
+#[export]
+unsafe extern "C" fn vfio_pci_liveupdate_init() {
+    // SAFETY: By the safety requirements.
+    unsafe { REGISTRATION.init() };
+
+    *REGISTRATION.lock() = handler::register();
+}
+
+/// Ends to preserve files.
+///
+/// # Safety
+///
+/// To be called after [`vfio_pci_liveupdate_init`].
+#[export]
+unsafe extern "C" fn vfio_pci_liveupdate_exit() {
+    let registration = REGISTRATION.lock().take();
+
+    drop(registration);
+}
