@@ -91,7 +91,7 @@ static void jump_in_vain(int session, int first, int second)
 
 static void kernel_a(void)
 {
-	int first, second, stuck, onward, extra;
+	int first, second, stuck, extra;
 	struct plu_device *d;
 
 	plu_find_devices(5);

@@ -1,12 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Not a test but a demonstration, with the same means: what a person wants to see of
- * a live update, in lines that begin with `demo: `.
+ * a live update, in lines of which demo.h tells. A row is
  *
- *	demo: kernel LETTER: TEXT
- *	demo: step TEXT
- *	demo: device ADDRESS TEXT
- *	demo: error TEXT
  *	demo: row NUMBER | DEVICE | KERNEL | ADDRESS | BUSES | ACS | ARI | MASTER | DMA
  *
  * Kernel A preserves all devices but one, and starts DMA on them and on that one. Its
@@ -14,7 +10,7 @@
  * numbers, to set other ACS controls and to ignore ARI, and takes the devices back.
  * Kernel C is told the same, and nothing is handed over to it.
  *
- * A row is about a device and a kernel. The buses and ARI forwarding are those of the bridge
+ * It is about a device and a kernel. The buses and ARI forwarding are those of the bridge
  * above, the ACS controls those of the next one above that has any. An asterisk marks what
  * has changed.
  */
@@ -30,6 +26,7 @@
 
 #include <linux/pci_regs.h>
 
+#include "demo.h"
 #include "plu.h"
 
 #define SESSION		"demo"
@@ -57,42 +54,6 @@
 /* Nothing to wait 100 ms for: other clocks do. */
 #define QUICK		"nolapic_timer no_timer_check "
 #define OTHERWISE	QUICK "pci=assign-busses,hpbussize=8,noari,config_acs=0000000@pci:0:0"
-
-static void __printf(1, 2) step(const char *fmt, ...)
-{
-	va_list args;
-
-	va_start(args, fmt);
-	printf("demo: step ");
-	vprintf(fmt, args);
-	printf("\n");
-	va_end(args);
-}
-
-static void __printf(2, 3) device(const struct plu_device *d, const char *fmt, ...)
-{
-	va_list args;
-
-	va_start(args, fmt);
-	printf("demo: device %s ", d->bdf);
-	vprintf(fmt, args);
-	printf("\n");
-	va_end(args);
-}
-
-static void __printf(2, 3) check(bool ok, const char *fmt, ...)
-{
-	va_list args;
-
-	if (ok)
-		return;
-
-	va_start(args, fmt);
-	printf("demo: error not so: ");
-	vprintf(fmt, args);
-	printf("\n");
-	va_end(args);
-}
 
 /* --- DMA --------------------------------------------------------------------- */
 

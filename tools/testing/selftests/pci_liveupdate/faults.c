@@ -65,17 +65,7 @@ static int preserve_file(void)
 
 static void settle_preserved(int ret)
 {
-	/* It was taken back where there was no memory for what comes after it. */
-	plu_read_log();
-	while (plu_said(d, PLU_MSG_NOT_OUTGOING) > d->messages[PLU_MSG_NOT_OUTGOING]) {
-		plu_set_outgoing(d, true);
-		plu_set_outgoing(d, false);
-	}
-	if (ret)
-		return;
-	plu_set_outgoing(d, true);
-	d->outgoing_session = session;
-	plu.nr_outgoing_files++;
+	plu_settle_preserve(session, d, ret);
 }
 
 static void end_session(void)

@@ -140,6 +140,12 @@ size_t plu_until(const char *text, char c);
 /* Wait until something is so, but not for ever: false if it is not so then. */
 bool plu_wait_for(bool (*condition)(void *arg), void *arg);
 
+/*
+ * Wait until a child of this process either waits in the kernel, undisturbed by signals,
+ * or has ended: which of the two? It is not to have been waited for.
+ */
+bool plu_waits(int pid);
+
 int plu_load_module(const char *name, const char *parameters);
 int plu_unload_module(const char *name);
 
@@ -157,7 +163,11 @@ bool plu_memory_is(__u64 phys, const void *data, size_t size);
 /* Where a page of this process is, that does not move. */
 __u64 plu_physical(const void *address);
 
-/* How many pages the kernel uses for it does not say what. */
+/*
+ * Pages that the kernel uses for it does not say what: each, with those that are free for
+ * one of the processors; and how many there are, without these.
+ */
+void plu_for_pages_of_unknown_use(void (*f)(__u64 phys, void *arg), void *arg);
 long plu_pages_of_unknown_use(void);
 
 /* --- plu_memory.c: memory that the kernel uses -------------------------------- */
@@ -541,6 +551,12 @@ void plu_close_session(int session);
  */
 bool plu_is_accepted(struct plu_device *d);
 bool __printf(2, 3) plu_is_refused(struct plu_device *d, const char *fmt, ...);
+
+/*
+ * Bring the model up to date after plu_try_preserve() without memory: what was done may
+ * have been taken back where there was none for what comes after it.
+ */
+void plu_settle_preserve(int session, struct plu_device *d, int ret);
 
 /* These do not: 0 or a file, or a negative errno. */
 int plu_try_preserve(int session, int fd, __u64 token);

@@ -143,13 +143,19 @@ static const char *read_driver(const struct plu_device *d)
 	return strdup(strrchr(link, '/') + 1);
 }
 
+/* There is none where no modules were loaded. */
+static bool there_is_driver(void)
+{
+	return plu_exists(SYSFS_PCI "/drivers/" PLU_DRIVER);
+}
+
 static void add_device(struct plu_device *d)
 {
 	d->is_bridge = plu_is_bridge(d->bdf);
 	if (!d->is_bridge && !is_ours(d))
 		return;
 
-	d->driver = is_for_driver(d) ? PLU_DRIVER : read_driver(d);
+	d->driver = is_for_driver(d) && there_is_driver() ? PLU_DRIVER : read_driver(d);
 	read_path(d);
 	if (d->is_bridge)
 		insert_device(plu.bridge, &plu.nr_bridges, PLU_MAX_BRIDGES, d);

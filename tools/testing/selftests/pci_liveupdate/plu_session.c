@@ -71,6 +71,13 @@ int plu_retrieve_fd(int session, __u64 token)
 	return luo_session_retrieve_fd(session, token);
 }
 
+static void preserved(int session, struct plu_device *d)
+{
+	plu_set_outgoing(d, true);
+	d->outgoing_session = session;
+	plu.nr_outgoing_files++;
+}
+
 void plu_preserve(int session, struct plu_device *d)
 {
 	int ret;
@@ -84,9 +91,18 @@ void plu_preserve(int session, struct plu_device *d)
 	if (ret)
 		plu_bail("%s: cannot preserve it: %s", d->bdf, strerror(-ret));
 
-	plu_set_outgoing(d, true);
-	d->outgoing_session = session;
-	plu.nr_outgoing_files++;
+	preserved(session, d);
+}
+
+void plu_settle_preserve(int session, struct plu_device *d, int ret)
+{
+	plu_read_log();
+	while (plu_said(d, PLU_MSG_NOT_OUTGOING) > d->messages[PLU_MSG_NOT_OUTGOING]) {
+		plu_set_outgoing(d, true);
+		plu_set_outgoing(d, false);
+	}
+	if (!ret)
+		preserved(session, d);
 }
 
 /* In a session that ends with this. */
@@ -98,11 +114,8 @@ static int try_preserve(struct plu_device *d)
 	if (d->fd < 0)
 		d->fd = plu_open(d);
 	ret = plu_try_preserve(session, d->fd, d->token);
-	if (!ret) {
-		plu_set_outgoing(d, true);
-		d->outgoing_session = session;
-		plu.nr_outgoing_files++;
-	}
+	if (!ret)
+		preserved(session, d);
 	plu_close_session(session);
 
 	return ret;

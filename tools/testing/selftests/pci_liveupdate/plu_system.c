@@ -147,6 +147,31 @@ bool plu_wait_for(bool (*condition)(void *arg), void *arg)
 	}
 }
 
+static char state_of(int pid)
+{
+	char path[32], stat[256];
+	const char *end;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	if (plu_read_file(path, stat, sizeof(stat)) <= 0)
+		return '?';
+	end = strrchr(stat, ')');
+
+	return end && end[1] ? end[2] : '?';
+}
+
+static bool waits_or_has_ended(void *pid)
+{
+	char state = state_of(*(int *)pid);
+
+	return state == 'D' || state == 'Z';
+}
+
+bool plu_waits(int pid)
+{
+	return plu_wait_for(waits_or_has_ended, &pid) && state_of(pid) == 'D';
+}
+
 int plu_load_module(const char *name, const char *parameters)
 {
 	char path[128], dir[64] = "/modules";
@@ -303,19 +328,33 @@ static long pages_on_lists(void)
 	return pages;
 }
 
-long plu_pages_of_unknown_use(void)
+void plu_for_pages_of_unknown_use(void (*f)(__u64 phys, void *arg), void *arg)
 {
+	const int page_size = getpagesize();
 	int fd = open_page_flags();
 	static __u64 flags[4096];
-	long pages = 0;
+	__u64 phys = 0;
 	ssize_t len;
 
 	do {
 		len = read(fd, flags, sizeof(flags));
-		for (ssize_t i = 0; i < len / (ssize_t)sizeof(*flags); i++)
-			pages += !flags[i];
+		for (ssize_t i = 0; i < len / (ssize_t)sizeof(*flags); i++, phys += page_size)
+			if (!flags[i])
+				f(phys, arg);
 	} while (len > 0);
 	close(fd);
+}
+
+static void count_page(__u64 phys, void *pages)
+{
+	++*(long *)pages;
+}
+
+long plu_pages_of_unknown_use(void)
+{
+	long pages = 0;
+
+	plu_for_pages_of_unknown_use(count_page, &pages);
 
 	return pages - pages_on_lists();
 }

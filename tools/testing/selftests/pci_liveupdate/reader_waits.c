@@ -28,27 +28,6 @@ static int start_reader(void)
 	return pid;
 }
 
-static char state_of(int pid)
-{
-	char path[32], stat[256];
-	const char *end;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	if (plu_read_file(path, stat, sizeof(stat)) <= 0)
-		return '?';
-	end = strrchr(stat, ')');
-
-	return end && end[1] ? end[2] : '?';
-}
-
-/* It either waits for the lock, or has read all and waits for us. */
-static bool is_waiting(void *pid)
-{
-	char state = state_of(*(int *)pid);
-
-	return state == 'D' || state == 'Z';
-}
-
 static void run(void)
 {
 	struct plu_device *d;
@@ -63,7 +42,7 @@ static void run(void)
 	snprintf(parameters, sizeof(parameters), "device=%s", d->bdf);
 	plu_gives(plu_load_module("external/" MODULE, parameters), 0, "it is locked");
 	pid = start_reader();
-	plu_ok(plu_wait_for(is_waiting, &pid) && state_of(pid) == 'D',
+	plu_ok(plu_waits(pid),
 	       "who reads debugfs waits for the lock");
 	plu_gives(plu_unload_module(MODULE), 0, "the device is unlocked");
 	plu_ok(waitpid(pid, &status, 0) == pid && WIFEXITED(status) && !WEXITSTATUS(status),

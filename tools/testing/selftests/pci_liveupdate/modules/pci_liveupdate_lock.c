@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Holds the lock of a device while this is loaded, as who binds a driver to it does:
+ * Holds the lock of a device while this is loaded, as who binds a driver to it does; or
+ * holds up who accesses its config space for a user, as who resets it does:
  *
- *	insmod pci_liveupdate_lock.ko device=0000:04:00.0
+ *	insmod pci_liveupdate_lock.ko device=0000:04:00.0 [config=1]
  */
 
 #include <linux/completion.h>
@@ -16,6 +17,10 @@ static char *device;
 module_param(device, charp, 0444);
 MODULE_PARM_DESC(device, "address of the device");
 
+static bool config;
+module_param(config, bool, 0444);
+MODULE_PARM_DESC(config, "hold up accesses to config space instead");
+
 static struct task_struct *holder;
 static DECLARE_COMPLETION(locked);
 static DECLARE_COMPLETION(unlock);
@@ -25,10 +30,16 @@ static int hold(void *arg)
 {
 	struct pci_dev *pdev = arg;
 
-	device_lock(&pdev->dev);
+	if (config)
+		pci_cfg_access_lock(pdev);
+	else
+		device_lock(&pdev->dev);
 	complete(&locked);
 	wait_for_completion(&unlock);
-	device_unlock(&pdev->dev);
+	if (config)
+		pci_cfg_access_unlock(pdev);
+	else
+		device_unlock(&pdev->dev);
 	pci_dev_put(pdev);
 
 	while (!kthread_should_stop())

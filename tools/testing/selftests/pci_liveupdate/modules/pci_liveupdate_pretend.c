@@ -6,6 +6,7 @@
  *
  *	insmod pci_liveupdate_pretend.ko device=0000:04:00.0 dma_by=0000:00:04.0
  *	insmod pci_liveupdate_pretend.ko device=0000:04:00.0 vendor=0x8086 id=0xa110 type=4
+ *	insmod pci_liveupdate_pretend.ko device=0000:04:00.0 vendor=0x8086 class=0x030000
  */
 
 #include <linux/bitfield.h>
@@ -34,8 +35,13 @@ static ushort type;
 module_param(type, ushort, 0444);
 MODULE_PARM_DESC(type, "PCI Express device or port type");
 
+static uint class;
+module_param(class, uint, 0444);
+MODULE_PARM_DESC(class, "class, subclass and interface");
+
 static struct pci_dev *pdev, *other;
 static unsigned short true_vendor, true_id, true_flags;
+static unsigned int true_class;
 
 /* For all devices that have the host bridge of this one; NULL: each by itself. */
 static int set_dma_by(struct pci_dev *pdev, struct pci_dev *other)
@@ -69,6 +75,7 @@ static int __init pretend_init(void)
 	true_vendor = pdev->vendor;
 	true_id = pdev->device;
 	true_flags = pdev->pcie_flags_reg;
+	true_class = pdev->class;
 	if (vendor)
 		pdev->vendor = vendor;
 	if (id)
@@ -76,6 +83,8 @@ static int __init pretend_init(void)
 	if (type)
 		pdev->pcie_flags_reg = (true_flags & ~PCI_EXP_FLAGS_TYPE) |
 				       FIELD_PREP(PCI_EXP_FLAGS_TYPE, type);
+	if (class)
+		pdev->class = class;
 
 	return 0;
 
@@ -92,6 +101,7 @@ static void __exit pretend_exit(void)
 	pdev->vendor = true_vendor;
 	pdev->device = true_id;
 	pdev->pcie_flags_reg = true_flags;
+	pdev->class = true_class;
 	if (other) {
 		set_dma_by(pdev, NULL);
 		pci_dev_put(other);
