@@ -13,17 +13,24 @@ set -euo pipefail
 selftests=tools/testing/selftests
 out=$1
 
-# All are static, with nolibc from the tree.
+# All are static: with nolibc from the tree, those of VFIO with the machine's C library.
 build_tests() {
 	local dir=$obj/selftests tests=$out/rootfs/tests name hash
 	# make does not see these.
 	hash=$({ find "$obj/usr/include" "$SOURCE/tools/include/nolibc" -type f -print0 | sorted_hash; toolchain_id; } | sha256sum)
 	if [ "$(cat "$dir/made-with" 2>/dev/null)" != "$hash" ]; then rm -rf "$dir"; fi
-	mkdir -p "$dir/ours" "$dir/luo" "$tests"
+	mkdir -p "$dir/ours" "$dir/luo" "$dir/vfio-ours" "$dir/vfio" "$tests/vfio"
 	printf '%s\n' "$hash" >"$dir/made-with"
 	if [ -f "$SOURCE/$selftests/pci_liveupdate/Makefile" ]; then
 		"${KMAKE[@]}" -C "$SOURCE/$selftests/pci_liveupdate" OUTPUT="$dir/ours" \
 			KHDR_INCLUDES="-isystem $obj/usr/include" INSTALL_PATH="$tests" install
+	fi
+	if [ -f "$SOURCE/$selftests/vfio_liveupdate/Makefile" ]; then
+		"${KMAKE[@]}" -C "$SOURCE/$selftests/vfio_liveupdate" OUTPUT="$dir/vfio-ours" \
+			KHDR_INCLUDES="-isystem $obj/usr/include" INSTALL_PATH="$tests" install
+		# VFIO's own
+		"${KMAKE[@]}" -C "$SOURCE/$selftests/vfio" OUTPUT="$dir/vfio" LDFLAGS=-static \
+			KHDR_INCLUDES="-isystem $obj/usr/include" INSTALL_PATH="$tests/vfio" install
 	fi
 	# LUO's own, built as its vmtest.sh does it
 	for name in luo_kexec_simple luo_multi_session; do
@@ -39,14 +46,22 @@ build_tests() {
 
 # install_kernel VARIANT ROOT IMAGE MODULES: from its object folder to these names in the guest's root
 install_kernel() {
-	local from=$BASE/$1 root=$2 extra=$SOURCE/$selftests/pci_liveupdate/modules
-	mkdir -p "$root/boot" "$root/$4/external"
+	local from=$BASE/$1 root=$2 extra
+	mkdir -p "$root/boot" "$root/$4"/{external,vfio}
 	cp --remove-destination "$from/arch/x86/boot/bzImage" "$root/boot/$3"
-	# Not all that lies there: a module that is no longer configured does too.
-	sed 's/\.o$/.ko/' "$from/modules.order" | (cd "$from" && xargs -r cp --remove-destination -t "$root/$4")
-	[ -d "$extra" ] && [ -z "${PLU_GUEST:-}" ] || return 0
-	"${KMAKE[@]}" -C "$from" M="$extra" MO="$from/external" modules
-	find "$from/external" -name '*.ko' -exec cp -t "$root/$4/external" {} +
+	# Not all that lies there: a module that is no longer configured does too. Those of VFIO are loaded by who wants them.
+	sed 's/\.o$/.ko/' "$from/modules.order" >"$from/modules.list"
+	(
+		cd "$from"
+		sed '\,/vfio/,d' "$from/modules.list" | xargs -r cp --remove-destination -t "$root/$4"
+		sed -n '\,/vfio/,p' "$from/modules.list" | xargs -r cp --remove-destination -t "$root/$4/vfio"
+	)
+	[ -z "${PLU_GUEST:-}" ] || return 0
+	for extra in pci_liveupdate vfio_liveupdate; do
+		[ -d "$SOURCE/$selftests/$extra/modules" ] || continue
+		"${KMAKE[@]}" -C "$from" M="$SOURCE/$selftests/$extra/modules" MO="$from/external/$extra" modules
+		find "$from/external/$extra" -name '*.ko' -exec cp -t "$root/$4/external" {} +
+	done
 }
 
 # pack ROOT FILE

@@ -40,8 +40,8 @@ check_clippy() {
 	rm -f "$obj/.config.new"
 	# Warnings are only printed when something is compiled.
 	rm -f "$obj/rust/kernel.o"
-	[ ! -d "$obj/drivers/pci/liveupdate" ] || find "$obj/drivers/pci/liveupdate" -name '*.o' -delete
-	if ! "${KMAKE[@]}" -C "$SOURCE" O="$obj" CLIPPY=1 prepare drivers/pci/liveupdate/ >"$obj/clippy.log" 2>&1; then
+	find "$obj"/drivers/{pci,vfio/pci}/liveupdate -name '*.o' -delete 2>/dev/null || true
+	if ! "${KMAKE[@]}" -C "$SOURCE" O="$obj" CLIPPY=1 prepare drivers/pci/liveupdate/ drivers/vfio/pci/ >"$obj/clippy.log" 2>&1; then
 		tail -n 40 "$obj/clippy.log"
 		return 1
 	fi
@@ -94,7 +94,7 @@ lock
 use_toolchain
 find_base
 check "rustfmt: new and patched Rust files" check_rustfmt
-check "clippy: our crate and the kernel crate" check_clippy
+check "clippy: our crates and the kernel crate" check_clippy
 check "checkpatch --strict: patches" check_patches
 check "checkpatch --strict: new files" check_new_files
 check "shellcheck" check_shell

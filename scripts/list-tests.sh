@@ -7,12 +7,14 @@ set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/overlay.sh"
 
-mkdir -p "$SCRATCH"/{pci_liveupdate,liveupdate/lib}
-touch "$SCRATCH/lib.mk" "$SCRATCH/liveupdate/lib/libliveupdate.mk"
-cp "$TOP/tools/testing/selftests/pci_liveupdate/Makefile" "$SCRATCH/pci_liveupdate/"
+mkdir -p "$SCRATCH"/{pci_liveupdate,vfio_liveupdate,liveupdate/lib,vfio/lib}
+touch "$SCRATCH/lib.mk" "$SCRATCH/liveupdate/lib/libliveupdate.mk" "$SCRATCH/vfio/lib/libvfio.mk"
 
 echo kunit
-env -u MAKEFLAGS make -s -C "$SCRATCH/pci_liveupdate" list-tests 2>/dev/null
+for dir in pci_liveupdate vfio_liveupdate; do
+	cp "$TOP/tools/testing/selftests/$dir/Makefile" "$SCRATCH/$dir/"
+	env -u MAKEFLAGS make -s -C "$SCRATCH/$dir" list-tests 2>/dev/null
+done
 # The kernel tree's own, which have to pass here too
 echo luo_kexec_simple
 echo luo_multi_session

@@ -34,6 +34,7 @@ want_packages() {
 	want flock util-linux
 	want depmod kmod
 	want /usr/include/gelf.h libelf-dev
+	want /usr/include/uuid/uuid.h uuid-dev
 	want /usr/include/openssl/ssl.h libssl-dev
 	want /usr/include/stdio.h libc6-dev
 	want qemu-system-x86_64 qemu-system-x86

@@ -53,13 +53,17 @@ check_settings() {
 	esac
 }
 
+# has_device NAME: does this QEMU know it?
+has_device() { grep -q "^name \"$1\"" <<<"$(qemu-system-x86_64 -device help 2>/dev/null)"; }
+
 # qemu_command KERNEL INITRD COMMAND-LINE [TOPOLOGY]: sets the array QEMU. In the topology, which is split at white space,
-# the word `default` stands for the devices above; none at all means the same.
+# the word `default` stands for the devices above; none at all means the same. `-device?` is `-device` for a QEMU that
+# knows the device, and nothing for another.
 # The guest's second serial port leads to QEMU's monitor, for tests that plug and unplug.
 qemu_command() {
 	# One thread for both processors: with two, QEMU 10 aborts now and then when one of them writes to a BAR. Two guests at
 	# a time keep the machine busy all the same.
-	local word words devices accel=${ACCEL:-tcg} socket=$SCRATCH/monitor.$BASHPID
+	local word words devices optional='' accel=${ACCEL:-tcg} socket=$SCRATCH/monitor.$BASHPID
 	[ "$accel" != tcg ] || accel=tcg,thread=single
 	local smp=(-smp 2) memory=(-m 1G)
 	# More would not all be below 4 GB, and some devices reach no further.
@@ -74,7 +78,13 @@ qemu_command() {
 	[ "$accel" != kvm ] || QEMU+=(-cpu host)
 	read -r -d '' -a words <<<"${4:-default}" || true
 	for word in "${words[@]}"; do
-		if [ "$word" = default ]; then read -r -d '' -a devices <<<"$DEFAULT_TOPOLOGY" || true; else devices=("$word"); fi
+		case $optional$word in
+		default) read -r -d '' -a devices <<<"$DEFAULT_TOPOLOGY" || true ;;
+		'-device?') optional=-device/; continue ;;
+		-device/*) if has_device "${word%%,*}"; then devices=(-device "$word"); else devices=(); fi ;;
+		*) devices=("$word") ;;
+		esac
+		optional=''
 		QEMU+=("${devices[@]}")
 	done
 	QEMU+=(-kernel "$1" -initrd "$2" -append "$3")

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Records of files that are damaged, in memory, before the jump. One that can't be read
+ * gives no file, and neither do those of a device that is not there, that is another than
+ * it was, or that was not handed over. Each session can be finished, but no device is.
+ */
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "vlu.h"
+
+static const char *topology(void)
+{
+	return "-device intel-iommu\n"
+		"-device pcie-root-port,id=rp1,chassis=1,addr=4\n"
+		"-device edu,bus=rp1\n"
+		"-device pcie-root-port,id=rp2,chassis=2,addr=5\n"
+		"-device edu,bus=rp2\n"
+		"-device pcie-root-port,id=rp3,chassis=3,addr=6\n"
+		"-device edu,bus=rp3\n"
+		"-device pcie-root-port,id=rp4,chassis=4,addr=7\n"
+		"-device edu,bus=rp4\n"
+		"-device pcie-root-port,id=rp5,chassis=5,addr=8\n"
+		"-device edu,bus=rp5\n"
+		"-device pcie-root-port,id=rp6,chassis=6,addr=9\n"
+		"-device edu,bus=rp6\n"
+		"-device pcie-root-port,id=rp7,chassis=7,addr=a\n"
+		"-device edu,bus=rp7\n"
+		"-device pcie-root-port,id=rp8,chassis=8,addr=b\n"
+		"-device edu,bus=rp8";
+}
+
+static void have_other_version(struct vlu_record *record)
+{
+	record->version++;
+}
+
+static void have_other_flag(struct vlu_record *record)
+{
+	record->flags |= 1U << 31;
+}
+
+static void use_what_is_reserved(struct vlu_record *record)
+{
+	record->reserved = 1;
+}
+
+static void be_another_device(struct vlu_record *record)
+{
+	record->device++;
+}
+
+static void be_by_another(struct vlu_record *record)
+{
+	record->vendor++;
+}
+
+static void be_elsewhere(struct vlu_record *record)
+{
+	record->domain++;
+}
+
+/* To the last device, which is not preserved */
+static void be_ordinary(struct vlu_record *record)
+{
+	struct plu_record address;
+
+	plu_set_address(&address, plu.dev[plu.nr_devices - 1].bdf);
+	record->bdf = address.bdf;
+}
+
+static const struct lie {
+	const char *name;
+	void (*tell)(struct vlu_record *record);
+	int error;
+} lies[] = {
+	{ "of another version", have_other_version, -EINVAL },
+	{ "with a flag that is not known", have_other_flag, -EINVAL },
+	{ "with something that is reserved", use_what_is_reserved, -EINVAL },
+	{ "of another device", be_another_device, -ENODEV },
+	{ "of a device by another vendor", be_by_another, -ENODEV },
+	{ "of a device that is not there", be_elsewhere, -ENODEV },
+	{ "of a device that was not handed over", be_ordinary, -ENODEV },
+};
+
+static const char *session_name(size_t i)
+{
+	static char name[32];
+
+	snprintf(name, sizeof(name), "vfio-damaged-%zu", i);
+
+	return name;
+}
+
+static void kernel_a(void)
+{
+	struct iommu *iommu;
+
+	vlu_load_driver(false);
+	plu_find_devices(ARRAY_SIZE(lies) + 1);
+	iommu = iommu_init("iommufd");
+	for (size_t i = 0; i < ARRAY_SIZE(lies); i++) {
+		vlu_bind(&plu.dev[i]);
+		vlu_open(&plu.dev[i], iommu);
+		plu_preserve(plu_session(session_name(i)), &plu.dev[i]);
+	}
+	plu_check("all devices but one are outgoing");
+	for (size_t i = 0; i < ARRAY_SIZE(lies); i++)
+		vlu_damage(&plu.dev[i], lies[i].tell);
+}
+
+static void kernel_b(void)
+{
+	unsigned int unreadable = 0;
+	int session;
+
+	vlu_load_driver(false);
+	plu_take_over();
+	for (size_t i = 0; i < plu.nr_devices; i++)
+		vlu_bind(&plu.dev[i]);
+	plu_check("these devices are incoming");
+	for (size_t i = 0; i < ARRAY_SIZE(lies); i++) {
+		session = plu_retrieve_session(session_name(i));
+		plu_gives(plu_retrieve_fd(session, plu.dev[i].token), lies[i].error,
+			  "a record %s gives no file", lies[i].name);
+		unreadable += lies[i].error == -EINVAL;
+		plu_ok(plu_times_said("the previous kernel's record at") == unreadable,
+		       "the kernel says so if it can't read it");
+		plu_gives(vlu_try_finish(session), 0, "its session can be finished");
+		plu.nr_incoming_files--;
+	}
+	plu_check("all devices are still what they were");
+	for (size_t i = 0; i < ARRAY_SIZE(lies); i++)
+		plu_gives(vlu_try_open(&plu.dev[i]), -EBUSY, "nobody can open it");
+}
+
+static const struct plu_test test = {
+	.name = "vfio_damaged",
+	.qemu = topology,
+	.stage = {
+		{ .run = kernel_a, .plan = 1, .cmdline = VLU_CMDLINE },
+		{ .run = kernel_b, .plan = 2 + 4 * ARRAY_SIZE(lies), .cmdline = VLU_CMDLINE },
+	},
+};
+
+int main(int argc, char *argv[])
+{
+	return plu_main(argc, argv, &test);
+}

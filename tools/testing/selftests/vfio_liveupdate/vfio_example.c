@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The program that the documentation has as an example, vfio_vmm.c, does what it says.
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "vlu.h"
+
+static const char *topology(void)
+{
+	return "-device intel-iommu\n"
+		"-device pcie-root-port,id=rp1,chassis=1,addr=4\n"
+		"-device edu,bus=rp1";
+}
+
+#define DEVICE	(&plu.dev[0])
+#define PROGRAM	"/tests/vfio_vmm"
+
+static pid_t start(const char *what, const char *file)
+{
+	pid_t pid = fork();
+
+	if (pid < 0)
+		plu_bail("fork: %s", strerror(errno));
+	if (!pid) {
+		/* Who runs the test waits for the end of its output. */
+		int log = open("/dev/kmsg", O_WRONLY);
+
+		dup2(log, STDOUT_FILENO);
+		dup2(log, STDERR_FILENO);
+		execl(PROGRAM, PROGRAM, what, file, NULL);
+		exit(EXIT_FAILURE);
+	}
+
+	return pid;
+}
+
+static bool is_outgoing(void *d)
+{
+	return !strcmp(plu_status("outgoing"), "2");
+}
+
+static void kernel_a(void)
+{
+	char *path;
+
+	vlu_load_driver(false);
+	plu_find_devices(1);
+	vlu_bind(DEVICE);
+	path = (char *)vfio_pci_get_cdev_path(DEVICE->bdf);
+	start("preserve", path);
+	plu_ok(plu_wait_for(is_outgoing, NULL), "the program preserves a device");
+	plu_set_outgoing(DEVICE, true);
+	plu.nr_outgoing_files++;
+	plu_check("which is outgoing, with the port above it");
+	free(path);
+}
+
+static void kernel_b(void)
+{
+	int status;
+	pid_t pid;
+
+	vlu_load_driver(false);
+	plu_take_over();
+	vlu_bind(DEVICE);
+	plu_check("the device is incoming");
+	pid = start("retrieve", NULL);
+	plu_ok(waitpid(pid, &status, 0) == pid && WIFEXITED(status) && !WEXITSTATUS(status),
+	       "the program retrieves and finishes it");
+	plu_ok(!plu_is_incoming(DEVICE) && !strcmp(plu_status("handover"), "finished"),
+	       "it is an ordinary device");
+}
+
+static const struct plu_test test = {
+	.name = "vfio_example",
+	.qemu = topology,
+	.stage = {
+		{ .run = kernel_a, .plan = 2, .cmdline = VLU_CMDLINE },
+		{ .run = kernel_b, .plan = 3, .cmdline = VLU_CMDLINE },
+	},
+};
+
+int main(int argc, char *argv[])
+{
+	return plu_main(argc, argv, &test);
+}

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Without an IOMMU, a device whose user wishes so goes on with its DMA while the kernel is
+ * replaced, and is not reset; another one is stopped.
+ */
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "vlu.h"
+
+static const char *topology(void)
+{
+	return "-icount shift=0,sleep=off\n"
+		"-device pcie-root-port,id=rp1,chassis=1,addr=4\n"
+		"-device edu,bus=rp1,dma_mask=0xffffffff\n"
+		"-device pcie-root-port,id=rp2,chassis=2,addr=5\n"
+		"-device edu,bus=rp2,dma_mask=0xffffffff";
+}
+
+#define RUNNING		(&plu.dev[0])
+#define STOPPED		(&plu.dev[1])
+#define SESSION		"vfio-running"
+#define SPY		"pci_liveupdate_spy"
+#define MEMORY_TOKEN	0x3e3
+#define MEMORY_SIZE	8192
+
+static struct vlu_memory memory;
+static struct vfio_pci_device *running, *stopped;
+
+/* Each has a page. */
+static void *page_of(const struct plu_device *d)
+{
+	return memory.region.vaddr + (d == STOPPED ? 4096 : 0);
+}
+
+static struct vfio_pci_device *prepare(struct plu_device *d, struct iommu *iommu,
+				       unsigned int number)
+{
+	struct vfio_pci_device *v;
+
+	v = vlu_open(d, iommu);
+	vlu_fill(page_of(d), number);
+	plu_ok(vlu_edu_load(v, plu_physical(page_of(d))), "a device copies from memory");
+	memset(page_of(d), 0, 4096);
+	vlu_edu_prepare_store(v, plu_physical(page_of(d)));
+
+	return v;
+}
+
+/* By a file that is not the one which is preserved */
+static void wish_for(struct plu_device *d, struct iommu *iommu)
+{
+	struct vfio_pci_device *v;
+
+	v = vlu_open(d, iommu);
+	plu_gives(vlu_set_feature(v->fd, VFIO_DEVICE_LIVEUPDATE_RUNNING), 0,
+		  "a file can wish for its device to keep running");
+	vfio_pci_device_cleanup(v);
+	d->fd = -1;
+}
+
+static void kernel_a(void)
+{
+	struct iommu *iommu;
+	int session;
+
+	vlu_load_driver(true);
+	plu_find_devices(2);
+	vlu_bind(RUNNING);
+	vlu_bind(STOPPED);
+	iommu = iommu_init("iommufd");
+	vlu_create_memory(&memory, NULL, MEMORY_SIZE, 0);
+	memset(memory.region.vaddr, 0, MEMORY_SIZE);
+	session = plu_session(SESSION);
+	plu_gives(plu_try_preserve(session, memory.fd, MEMORY_TOKEN), 0, "memory is preserved");
+	running = prepare(RUNNING, iommu, 1);
+	wish_for(STOPPED, iommu);
+	stopped = prepare(STOPPED, iommu, 2);
+	plu_gives(vlu_get_feature(stopped->fd), 0,
+		  "the other is not, whatever an earlier file wished for");
+	plu_gives(vlu_set_feature(running->fd, VFIO_DEVICE_LIVEUPDATE_RUNNING), 0,
+		  "one is to keep running");
+	plu_gives(vlu_get_feature(running->fd), VFIO_DEVICE_LIVEUPDATE_RUNNING, "it says so");
+	plu_preserve(session, RUNNING);
+	plu_preserve(session, STOPPED);
+	plu_gives(vlu_set_feature(stopped->fd, VFIO_DEVICE_LIVEUPDATE_RUNNING), -EBUSY,
+		  "that can't be changed once a device is preserved");
+	plu_check("both are outgoing");
+}
+
+/* Both are to write to memory 100 ms from now: when there is neither kernel, or the next. */
+static void start_dma(void)
+{
+	vlu_edu_start_prepared("0000:01:00.0");
+	vlu_edu_start_prepared("0000:02:00.0");
+}
+
+static bool is_empty(const unsigned char *page)
+{
+	for (unsigned int i = 0; i < 4096; i++)
+		if (page[i])
+			return false;
+
+	return true;
+}
+
+/* Is bus mastering on whenever its command register is written? */
+static void spy_on(const struct plu_device *d)
+{
+	char parameters[64];
+
+	snprintf(parameters, sizeof(parameters), "device=%s", d->bdf);
+	if (plu_load_module("external/" SPY, parameters))
+		plu_bail("%s: no spy", d->bdf);
+}
+
+static long seen_by_spy(const char *what)
+{
+	char path[96], count[16];
+
+	snprintf(path, sizeof(path), "/sys/module/" SPY "/parameters/%s", what);
+	if (plu_read_file(path, count, sizeof(count)) <= 0)
+		plu_bail("%s: cannot read it", path);
+
+	return strtol(count, NULL, 10);
+}
+
+static bool has_no_interrupts(const struct plu_device *d)
+{
+	return plu_config_read(d->bdf, PCI_COMMAND, 2) & PCI_COMMAND_INTX_DISABLE;
+}
+
+static void kernel_b(void)
+{
+	struct iommu *iommu;
+	int session;
+
+	vlu_load_driver(true);
+	plu_take_over();
+	plu_ok(has_no_interrupts(RUNNING) && has_no_interrupts(STOPPED),
+	       "they raise no interrupts");
+	vlu_bind(RUNNING);
+	vlu_bind(STOPPED);
+	plu_check("both are incoming");
+	plu_ok(plu_is_bus_master(RUNNING->bdf) && !plu_is_bus_master(STOPPED->bdf),
+	       "one is a bus master still, also with its driver, the other is not");
+
+	session = plu_retrieve_session(SESSION);
+	vlu_retrieve_memory(&memory, NULL, MEMORY_SIZE, 0, session, MEMORY_TOKEN);
+	plu_ok(vlu_is_filled(page_of(RUNNING), 1), "what one wrote during the jump is there");
+	plu_ok(is_empty(page_of(STOPPED)), "the other one wrote nothing");
+
+	iommu = iommu_init("iommufd");
+	running = vlu_retrieve(session, RUNNING, iommu);
+	stopped = vlu_retrieve(session, STOPPED, iommu);
+	plu_ok(plu_is_bus_master(RUNNING->bdf) && !plu_is_bus_master(STOPPED->bdf),
+	       "so they are when they are bound");
+	plu_ok(has_no_interrupts(RUNNING), "the former raises no interrupts yet");
+	memset(page_of(RUNNING), 0, 4096);
+	plu_ok(vlu_edu_store(running, plu_physical(page_of(RUNNING))) &&
+	       vlu_is_filled(page_of(RUNNING), 1), "it writes the same again");
+	plu_finish(session);
+	plu_check("they are finished");
+
+	spy_on(RUNNING);
+	vfio_pci_device_cleanup(running);
+	vfio_pci_device_cleanup(stopped);
+	plu_ok(!plu_is_bus_master(RUNNING->bdf) && seen_by_spy("writes") &&
+	       seen_by_spy("writes") == seen_by_spy("switched_off"),
+	       "it is stopped when it is closed, and is not a bus master in between");
+	plu_unload_module(SPY);
+	running = vlu_open(RUNNING, iommu);
+	plu_ok(!plu_is_bus_master(RUNNING->bdf), "and when it is opened, as any other");
+	vfio_pci_device_cleanup(running);
+}
+
+static const struct plu_test test = {
+	.name = "vfio_running",
+	.qemu = topology,
+	.stage = {
+		{ .run = kernel_a, .plan = 9, .cmdline = VLU_CMDLINE_NO_IOMMU,
+		  .before_jump = start_dma },
+		{ .run = kernel_b, .plan = 11, .cmdline = VLU_CMDLINE_NO_IOMMU },
+	},
+};
+
+int main(int argc, char *argv[])
+{
+	return plu_main(argc, argv, &test);
+}

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Tests of live update with vfio-pci: what they share. They are built on the tests of
+ * PCI Live Update, whose plu.h says how a test works and how to run one by hand, and on
+ * the library of VFIO's selftests.
+ *
+ * The devices are QEMU's edu, which can do DMA, and others that a test asks for.
+ */
+#ifndef _SELFTESTS_VFIO_LIVEUPDATE_H
+#define _SELFTESTS_VFIO_LIVEUPDATE_H
+
+#include <libvfio.h>
+
+#include "../pci_liveupdate/plu.h"
+
+/* Of each kernel: the test driver of PCI Live Update is not to bind the devices. */
+#define VLU_CMDLINE		"plu.modules=none vfio_pci.enable_sriov=1 intel_iommu=on"
+#define VLU_CMDLINE_NO_IOMMU	"plu.modules=none vfio_pci.enable_sriov=1 " \
+				"vfio.enable_unsafe_noiommu_mode=1 intel_iommu=off"
+
+/* --- vlu_device.c: devices in the hands of vfio-pci -------------------------- */
+
+/* Load vfio-pci and what it needs. */
+void vlu_load_driver(bool no_iommu);
+
+/* Unload vfio-pci if it is a module, and load it again. */
+void vlu_reload_driver(void);
+
+/* Bind a device to vfio-pci. */
+void vlu_bind(struct plu_device *d);
+
+/* Open and bind a device, and map its BARs. */
+struct vfio_pci_device *vlu_open(struct plu_device *d, struct iommu *iommu);
+
+/* The same with a file that comes back. */
+struct vfio_pci_device *vlu_retrieve(int session, struct plu_device *d, struct iommu *iommu);
+
+/* Open its character device: a file or a negative errno. */
+int vlu_try_open(const struct plu_device *d);
+
+/* Open its group, or get a device from it: a file or a negative errno. */
+int vlu_try_open_group(const struct plu_device *d);
+int vlu_try_get_from_group(int group, const struct plu_device *d);
+
+/* Attach its group to a container: 0 or a negative errno. */
+int vlu_try_attach_group(const struct plu_device *d);
+
+/* The same. */
+int vlu_try_finish(int session);
+int vlu_probe_feature(int fd);
+int vlu_set_feature(int fd, __u32 flags);
+/* What was set, or a negative errno. */
+int vlu_get_feature(int fd);
+
+/* --- vlu_memory.c: memory that devices do DMA with --------------------------- */
+
+/* Some pages that can be preserved, mapped for the process and for the devices. */
+struct vlu_memory {
+	int fd;
+	struct dma_region region;
+};
+
+void vlu_create_memory(struct vlu_memory *memory, struct iommu *iommu, size_t size, iova_t iova);
+void vlu_retrieve_memory(struct vlu_memory *memory, struct iommu *iommu, size_t size, iova_t iova,
+			 int session, __u64 token);
+
+/* A pattern that depends on a number, over what a device copies at a time. */
+#define VLU_LENGTH	2048
+void vlu_fill(void *page, unsigned int number);
+bool vlu_is_filled(const void *page, unsigned int number);
+
+/* --- vlu_edu.c: DMA with edu ------------------------------------------------- */
+
+/* Copy that much to the device, and from there to memory; and was it copied? */
+bool vlu_edu_load(struct vfio_pci_device *v, iova_t from);
+bool vlu_edu_store(struct vfio_pci_device *v, iova_t to);
+/* The latter in two steps, the second one by another process, which does not wait for it. */
+void vlu_edu_prepare_store(struct vfio_pci_device *v, iova_t to);
+void vlu_edu_start_prepared(const char *bdf);
+
+/* Does it answer? It has a register that gives back the complement of what was written. */
+bool vlu_edu_is_alive(struct vfio_pci_device *v, __u32 value);
+/* Is it what was written earlier? */
+bool vlu_edu_was_alive(struct vfio_pci_device *v, __u32 value);
+
+/* --- vlu_e1000.c: was a device reset? ---------------------------------------- */
+
+/* Its vendor and device */
+#define VLU_E1000	{ 0x8086, 0x100e }
+
+/* Write something that is 0 after a reset, and see what it is, whoever has the device. */
+void vlu_e1000_write(const struct plu_device *d, __u32 entry);
+__u32 vlu_e1000_read(const struct plu_device *d);
+
+/* --- vlu_record.c: the record of a file, in memory --------------------------- */
+
+/* As in include/linux/kho/abi/vfio_pci.h */
+struct vlu_record {
+	__u32 version;
+	__u32 flags;
+	__u32 domain;
+	__u16 bdf;
+	__u16 vendor;
+	__u16 device;
+	__u16 reserved;
+};
+
+/* Of a device that is preserved: its physical address; and change it there. */
+__u64 vlu_find_record(const struct plu_device *d);
+void vlu_damage(const struct plu_device *d, void (*change)(struct vlu_record *record));
+
+#endif /* _SELFTESTS_VFIO_LIVEUPDATE_H */

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Tests of live update with vfio-pci: devices in the hands of vfio-pci.
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <libliveupdate.h>
+
+#include "vlu.h"
+
+static void load_one(const char *name, const char *parameters)
+{
+	int ret = plu_load_module(name, parameters);
+
+	/* Not a module, or loaded already */
+	if (ret && ret != -ENOENT && ret != -EEXIST)
+		plu_bail("cannot load %s: %s", name, strerror(-ret));
+}
+
+static void load_vfio_pci(void)
+{
+	load_one("vfio/vfio-pci", "enable_sriov=1");
+}
+
+void vlu_load_driver(bool no_iommu)
+{
+	load_one("vfio/vfio", no_iommu ? "enable_unsafe_noiommu_mode=1" : "");
+	load_one("vfio/vfio_iommu_type1", "");
+	load_one("irqbypass", "");
+	load_one("vfio/vfio-pci-core", "");
+	load_vfio_pci();
+	if (!plu_exists("/sys/bus/pci/drivers/vfio-pci"))
+		plu_skip("there is no vfio-pci: no module, or no CONFIG_VFIO_PCI");
+}
+
+void vlu_reload_driver(void)
+{
+	int ret = plu_unload_module("vfio_pci");
+
+	if (ret == -ENOENT)
+		return;
+	if (ret)
+		plu_bail("cannot unload vfio-pci: %s", strerror(-ret));
+	load_vfio_pci();
+}
+
+void vlu_bind(struct plu_device *d)
+{
+	int ret = plu_driver_override(d->bdf, "vfio-pci");
+
+	if (ret)
+		plu_bail("%s: cannot bind vfio-pci: %s", d->bdf, strerror(-ret));
+}
+
+struct vfio_pci_device *vlu_open(struct plu_device *d, struct iommu *iommu)
+{
+	struct vfio_pci_device *v = vfio_pci_device_init(d->bdf, iommu);
+
+	d->fd = v->fd;
+
+	return v;
+}
+
+struct vfio_pci_device *vlu_retrieve(int session, struct plu_device *d, struct iommu *iommu)
+{
+	plu_retrieve(session, d);
+
+	return vfio_pci_device_init_fd(d->bdf, iommu, d->fd);
+}
+
+int vlu_try_open(const struct plu_device *d)
+{
+	const char *path = vfio_pci_get_cdev_path(d->bdf);
+	int fd = open(path, O_RDWR);
+
+	if (fd < 0)
+		fd = -errno;
+	free((void *)path);
+
+	return fd;
+}
+
+int vlu_try_open_group(const struct plu_device *d)
+{
+	char path[64];
+	int group;
+
+	snprintf(path, sizeof(path), "/dev/vfio/%u", sysfs_iommu_group_get(d->bdf));
+	group = open(path, O_RDWR);
+
+	return group < 0 ? -errno : group;
+}
+
+int vlu_try_get_from_group(int group, const struct plu_device *d)
+{
+	int fd = ioctl(group, VFIO_GROUP_GET_DEVICE_FD, d->bdf);
+
+	return fd < 0 ? -errno : fd;
+}
+
+int vlu_try_attach_group(const struct plu_device *d)
+{
+	int container = open("/dev/vfio/vfio", O_RDWR);
+	int group = vlu_try_open_group(d), ret = 0;
+
+	if (container < 0)
+		plu_bail("/dev/vfio/vfio: %s", strerror(errno));
+	if (group < 0)
+		ret = group;
+	else if (ioctl(group, VFIO_GROUP_SET_CONTAINER, &container))
+		ret = -errno;
+	close(group);
+	close(container);
+
+	return ret;
+}
+
+int vlu_try_finish(int session)
+{
+	return luo_session_finish(session);
+}
+
+struct liveupdate_feature {
+	struct vfio_device_feature header;
+	struct vfio_device_feature_liveupdate data;
+};
+
+static int call_feature(int fd, struct liveupdate_feature *feature, __u32 direction)
+{
+	feature->header.argsz = sizeof(*feature);
+	feature->header.flags = direction | VFIO_DEVICE_FEATURE_LIVEUPDATE;
+
+	return ioctl(fd, VFIO_DEVICE_FEATURE, &feature->header) ? -errno : 0;
+}
+
+int vlu_set_feature(int fd, __u32 flags)
+{
+	struct liveupdate_feature feature = { .data.flags = flags };
+
+	return call_feature(fd, &feature, VFIO_DEVICE_FEATURE_SET);
+}
+
+int vlu_probe_feature(int fd)
+{
+	struct liveupdate_feature feature = {};
+
+	return call_feature(fd, &feature, VFIO_DEVICE_FEATURE_PROBE | VFIO_DEVICE_FEATURE_GET |
+					  VFIO_DEVICE_FEATURE_SET);
+}
+
+int vlu_get_feature(int fd)
+{
+	struct liveupdate_feature feature = { .data.flags = ~0U };
+
+	return call_feature(fd, &feature, VFIO_DEVICE_FEATURE_GET) ?: (int)feature.data.flags;
+}
