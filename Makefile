@@ -6,7 +6,7 @@
 .PHONY: help demo test check test-debug fuzz soak enumeration-cost kernel apply unapply lint clean distclean mutants bench bench-compare
 
 # Given on the command line or in the environment, and read by the scripts.
-export KDIR DEBUG ACCEL LLVM V T FORCE ROUNDS SEED N HOSTILE
+export KDIR DEBUG ACCEL LLVM V T FORCE ROUNDS SEED N HOSTILE VFIO
 
 Q := $(if $(filter 1,$(V)),,@)
 
@@ -22,7 +22,7 @@ help: ## this list
 	@echo '  ACCEL=kvm       KVM instead of emulation'
 	@echo '  V=1             show commands'
 
-demo: ## PCI devices survive a kexec, shown live: the main job
+demo: ## PCI devices survive a kexec, shown live: the main job (VFIO=1: as a virtual machine monitor sees it)
 	$(Q)scripts/demo.sh
 
 test: ## everything that must pass

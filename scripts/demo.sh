@@ -3,12 +3,18 @@
 #
 # demo.sh: boots a kernel, hands PCI devices over to the next one, and shows it while it happens: what the guest prints
 # after "demo: ", with the seconds. At the end a table of the devices; non-zero when anything is not as it should be.
+# VFIO=1: a device in the hands of a virtual machine monitor.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/overlay.sh"
 . "$(dirname "$0")/vm.sh"
 
-log=$BUILD/$VARIANT/logs/demo.log
+case ${VFIO:-0} in
+0) demo=demo ;;
+1) demo=vfio_demo ;;
+*) die "VFIO=$VFIO: 1 or nothing is wanted." ;;
+esac
+log=$BUILD/$VARIANT/logs/$demo.log
 begun=$EPOCHREALTIME
 
 # timeline: reads the guest's lines as they come, shows those of the demo and keeps rows and errors for the end.
@@ -50,6 +56,17 @@ table() {
 		"  ARI     forwarding by the bridge above, if the kernel uses it"
 }
 
+# vfio_table: the device as its user sees it
+vfio_table() {
+	local when file address bar dma form='  %-22s %-48s %-13s %-11s %s\n'
+	# shellcheck disable=SC2059
+	printf "$form" "kernel, and when" file address "BAR 0" DMA
+	while IFS='|' read -r when file address bar dma; do
+		# shellcheck disable=SC2059
+		printf "$form" "$when" "$file" "$address" "$bar" "$dma"
+	done < <(sed -E 's/ *\| */|/g' "$SCRATCH/rows")
+}
+
 check_settings
 lock
 "$TOP/scripts/setup.sh" || exit
@@ -58,11 +75,11 @@ make_guest || exit
 unlock
 
 touch "$SCRATCH/rows" "$SCRATCH/wrong"
-program=$GUEST/rootfs/tests/demo
-[ -x "$program" ] || die "the guest has no demo: tools/testing/selftests/pci_liveupdate did not build one."
+program=$GUEST/rootfs/tests/$demo
+[ -x "$program" ] || die "the guest has no $demo: its selftests did not build."
 stages=$("$program" -n)
 qemu_command "$GUEST/bzImage" "$GUEST/initramfs.cpio" \
-	"$COMMAND_LINE kunit.enable=0 plu.test=demo plu.stage=1 plu.extra $("$program" -c 1)" "$("$program" -q)"
+	"$COMMAND_LINE kunit.enable=0 plu.test=$demo plu.stage=1 plu.extra $("$program" -c 1)" "$("$program" -q)"
 # The firmware waits for somebody to plug something into a USB controller: a millisecond instead of 100, of busy waiting.
 QEMU+=(-fw_cfg "name=etc/usb-time-sigatt,string="$'\x01')
 limit=$(deadline "$stages")
@@ -72,7 +89,7 @@ started=$EPOCHREALTIME
 code=0
 timeout --foreground -k 5 "$limit" "${QEMU[@]}" -serial stdio </dev/null 2>"$log.qemu" | tee "$log" | timeline || code=${PIPESTATUS[0]}
 say ''
-table
+if [ "$demo" = demo ]; then table; else vfio_table; fi
 case $code in
 0) ;;
 124 | 137) echo "the guest hangs: not done after $limit s" >>"$SCRATCH/wrong" ;;
@@ -86,6 +103,10 @@ if [ -s "$SCRATCH/wrong" ]; then
 	say "Not as it should be, after $(seconds_since "$begun") s:"
 	sed 's/^/  /' "$SCRATCH/wrong"
 	exit 1
+fi
+if [ "$demo" = vfio_demo ]; then
+	say "The monitor has the file of its device back, and nobody else had it in between. All of it took $(seconds_since "$begun") s."
+	exit
 fi
 say "$(grep -cF '| B: handed over' "$SCRATCH/rows") PCI devices were handed over and taken back: same addresses, bus numbers, ACS and ARI; what DMA" \
     "they did went on all the time. That of the one left alone did not. All of it took $(seconds_since "$begun") s."
