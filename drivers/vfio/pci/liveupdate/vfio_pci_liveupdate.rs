@@ -9,6 +9,17 @@
 //! - [`device`]: what can be done to a device of vfio-pci.
 //! - [`record`]: the format in which one kernel tells the next about a file.
 //!
+//! Locks, outermost first:
+//!
+//! 1. LUO's, of the session and the file, held by whoever calls [`handler`].
+//! 2. The device's, to look for its driver when a file is retrieved. Finishing must not take it:
+//!    who unbinds the driver holds it until the file is closed, which LUO does after that.
+//! 3. That of the device set, for what a user wishes and what was handed over.
+//! 4. `igate`, `ioeventfds_lock` or `memory_lock`, one at a time, to freeze the device.
+//!
+//! No lock keeps a user's system calls out of a frozen device: they are counted, see
+//! `include/linux/vfio_liveupdate.h`.
+//!
 //! `Documentation/driver-api/vfio-pci-liveupdate.rst` explains the model and what a user can do.
 
 #![recursion_limit = "256"]
