@@ -123,7 +123,7 @@ static const struct plu_test test = {
 	.name = "vfio_again",
 	.qemu = topology,
 	.stage = {
-		{ .run = kernel_a, .plan = 3, .cmdline = VLU_CMDLINE },
+		{ .run = kernel_a, .plan = 3, .cmdline = VLU_CMDLINE_RECORDS },
 		{ .run = kernel_b, .plan = 7, .cmdline = VLU_CMDLINE },
 		{ .run = kernel_c, .plan = 6, .cmdline = VLU_CMDLINE },
 	},

@@ -141,7 +141,7 @@ static const struct plu_test test = {
 	.name = "vfio_damaged",
 	.qemu = topology,
 	.stage = {
-		{ .run = kernel_a, .plan = 1, .cmdline = VLU_CMDLINE },
+		{ .run = kernel_a, .plan = 1, .cmdline = VLU_CMDLINE_RECORDS },
 		{ .run = kernel_b, .plan = 2 + 4 * ARRAY_SIZE(lies), .cmdline = VLU_CMDLINE },
 	},
 };

@@ -17,6 +17,8 @@
 #define VLU_CMDLINE		"plu.modules=none vfio_pci.enable_sriov=1 intel_iommu=on"
 #define VLU_CMDLINE_NO_IOMMU	"plu.modules=none vfio_pci.enable_sriov=1 " \
 				"vfio.enable_unsafe_noiommu_mode=1 intel_iommu=off"
+/* Where a record is searched for: what was freed is no record any more. */
+#define VLU_CMDLINE_RECORDS	VLU_CMDLINE " init_on_free=1"
 
 /* --- vlu_device.c: devices in the hands of vfio-pci -------------------------- */
 
@@ -105,7 +107,10 @@ struct vlu_record {
 	__u16 reserved;
 };
 
-/* Of a device that is preserved: its physical address; and change it there. */
+/*
+ * Of a device that is preserved: its physical address; and change it there.
+ * The kernel is to have been booted with VLU_CMDLINE_RECORDS.
+ */
 __u64 vlu_find_record(const struct plu_device *d);
 void vlu_damage(const struct plu_device *d, void (*change)(struct vlu_record *record));
 
