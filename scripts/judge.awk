@@ -71,7 +71,7 @@ line ~ /^BUG: KCSAN: / { race = line; ours = frames = 0 }
 race != "" {
 	if (line ~ / to 0x[0-9a-f]+ of [0-9]+ bytes by /) frames = 8
 	else if (line ~ /printk/) frames = 0
-	else if (frames && line ~ /^ /) { frames--; if (line ~ /liveupdate|luo_|kho_/) ours = 1 }
+	else if (frames && line ~ /^ /) { frames--; if (line ~ /liveupdate|luo_|kho_|vfio_device_((un)?freeze|end_use)/) ours = 1 }
 	if (line ~ /^=+$/) {
 		if (ours) bad("the kernel complained: " race)
 		race = ""

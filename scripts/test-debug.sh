@@ -6,7 +6,7 @@
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
-concurrent="races readers rescan session_closed hotunplug"
+concurrent="races readers rescan session_closed hotunplug vfio_again vfio_freeze vfio_sessions"
 
 SCRATCH=$(mktemp -d)
 trap 'rm -rf "$SCRATCH"' EXIT
