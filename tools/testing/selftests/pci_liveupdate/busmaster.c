@@ -22,6 +22,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "edu.h"
 #include "plu.h"
 
 static const char *topology(void)
@@ -47,16 +48,6 @@ static const struct plu_id uhci[] = {
 
 #define SESSION		"busmaster"
 #define MEMORY_TOKEN	0x3e3
-
-/* Registers of edu */
-#define EDU_SOURCE	0x80
-#define EDU_DESTINATION	0x88
-#define EDU_COUNT	0x90
-#define EDU_COMMAND	0x98
-#define EDU_START	0x1
-#define EDU_TO_MEMORY	0x2
-#define EDU_BUFFER	0x40000		/* of the device, as seen by it */
-#define EDU_LENGTH	2048		/* of what is copied; its buffer is 4096 */
 
 /* Registers of the USB controller, and what is in memory for it */
 #define UHCI_COMMAND	0x0

@@ -27,6 +27,7 @@
 #include <linux/pci_regs.h>
 
 #include "demo.h"
+#include "edu.h"
 #include "plu.h"
 
 #define SESSION		"demo"
@@ -117,24 +118,7 @@ static int open_resource(const struct plu_device *d, const char *resource)
 	return fd;
 }
 
-/*
- * QEMU's educational device copies between memory and a buffer of its own, 100 ms after
- * it was told to.
- */
-#define EDU_LENGTH	2048
-
-enum edu_register {
-	EDU_FROM	= 0x80,
-	EDU_TO		= 0x88,
-	EDU_COUNT	= 0x90,
-	EDU_COMMAND	= 0x98,
-};
-
-#define EDU_RUN		0x1
-#define EDU_TO_MEMORY	0x2
-#define EDU_BUFFER	0x40000
-
-static __u64 edu_access(const struct plu_device *d, enum edu_register offset,
+static __u64 edu_access(const struct plu_device *d, unsigned int offset,
 			const __u64 *write)
 {
 	int fd = open_resource(d, "resource0");
@@ -154,14 +138,14 @@ static __u64 edu_access(const struct plu_device *d, enum edu_register offset,
 	return value;
 }
 
-static void edu_write(const struct plu_device *d, enum edu_register offset, __u64 value)
+static void edu_write(const struct plu_device *d, unsigned int offset, __u64 value)
 {
 	edu_access(d, offset, &value);
 }
 
 static bool edu_is_done(void *d)
 {
-	return !(edu_access(d, EDU_COMMAND, NULL) & EDU_RUN);
+	return !(edu_access(d, EDU_COMMAND, NULL) & EDU_START);
 }
 
 static void edu_wait(const struct plu_device *d)
@@ -177,19 +161,19 @@ static void edu_prepare(const struct plu_device *d)
 	for (int i = 0; i < EDU_LENGTH; i++)
 		m->edu.original[i] = 1 + i % 251;
 
-	edu_write(d, EDU_FROM, physical(m->edu.original));
-	edu_write(d, EDU_TO, EDU_BUFFER);
+	edu_write(d, EDU_SOURCE, physical(m->edu.original));
+	edu_write(d, EDU_DESTINATION, EDU_BUFFER);
 	edu_write(d, EDU_COUNT, EDU_LENGTH);
-	edu_write(d, EDU_COMMAND, EDU_RUN);
+	edu_write(d, EDU_COMMAND, EDU_START);
 	edu_wait(d);
 
-	edu_write(d, EDU_FROM, EDU_BUFFER);
-	edu_write(d, EDU_TO, physical(m->edu.landed));
+	edu_write(d, EDU_SOURCE, EDU_BUFFER);
+	edu_write(d, EDU_DESTINATION, physical(m->edu.landed));
 }
 
 static void edu_start(const struct plu_device *d)
 {
-	edu_write(d, EDU_COMMAND, EDU_RUN | EDU_TO_MEMORY);
+	edu_write(d, EDU_COMMAND, EDU_START | EDU_TO_MEMORY);
 }
 
 static void edu_landed(const struct plu_device *d, unsigned int *is, unsigned int *of)

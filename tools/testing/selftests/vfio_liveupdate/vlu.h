@@ -11,6 +11,7 @@
 
 #include <libvfio.h>
 
+#include "../pci_liveupdate/edu.h"
 #include "../pci_liveupdate/plu.h"
 
 /* Of each kernel: the test driver of PCI Live Update is not to bind the devices. */
@@ -67,7 +68,7 @@ void vlu_retrieve_memory(struct vlu_memory *memory, struct iommu *iommu, size_t 
 			 int session, __u64 token);
 
 /* A pattern that depends on a number, over what a device copies at a time. */
-#define VLU_LENGTH	2048
+#define VLU_LENGTH	EDU_LENGTH
 void vlu_fill(void *page, unsigned int number);
 bool vlu_is_filled(const void *page, unsigned int number);
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Tests of live update with vfio-pci: DMA with QEMU's edu, which has a buffer of a page
- * and copies to it or from it, 100 ms after it was told to.
+ * Tests of live update with vfio-pci: DMA with QEMU's edu.
  */
 
 #include <errno.h>
@@ -16,15 +15,6 @@
 #include "vlu.h"
 
 #define EDU_LIVENESS	0x04
-#define EDU_SOURCE	0x80
-#define EDU_DESTINATION	0x88
-#define EDU_COUNT	0x90
-#define EDU_COMMAND	0x98
-#define EDU_START	0x1
-#define EDU_TO_MEMORY	0x2
-#define EDU_BUFFER	0x40000
-/* The device does not like to be told to use all of its buffer. */
-#define EDU_LENGTH	VLU_LENGTH
 
 static void write_register(struct vfio_pci_device *v, unsigned int reg, __u32 value)
 {
