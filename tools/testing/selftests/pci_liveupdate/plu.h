@@ -81,6 +81,10 @@ struct plu_id {
 	unsigned int device;
 };
 
+/* In a topology: what QEMU's nvme takes to have two virtual functions */
+#define PLU_NVME_VFS	"max_ioqpairs=6,msix_qsize=4," \
+			"sriov_max_vfs=2,sriov_vq_flexible=4,sriov_vi_flexible=2"
+
 struct plu_test {
 	const char *name;
 	const char *(*qemu)(void);	/* arguments, if it needs its own devices */

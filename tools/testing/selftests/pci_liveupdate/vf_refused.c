@@ -13,14 +13,12 @@
 #include "plu.h"
 
 #define NR_VFS		2
-#define VFS		"max_ioqpairs=6,msix_qsize=4," \
-			"sriov_max_vfs=2,sriov_vq_flexible=4,sriov_vi_flexible=2"
 
 static const char *topology(void)
 {
 	return "-device nvme-subsys,id=subsys\n"
 		"-device pcie-root-port,id=rp1,chassis=1,addr=4\n"
-		"-device nvme,bus=rp1,subsys=subsys,serial=1," VFS;
+		"-device nvme,bus=rp1,subsys=subsys,serial=1," PLU_NVME_VFS;
 }
 
 static const struct plu_id nvme[] = {

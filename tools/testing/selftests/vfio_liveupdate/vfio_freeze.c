@@ -23,9 +23,6 @@
 
 #include "vlu.h"
 
-#define VFS		"max_ioqpairs=6,msix_qsize=4," \
-			"sriov_max_vfs=2,sriov_vq_flexible=4,sriov_vi_flexible=2"
-
 static const char *topology(void)
 {
 	return "-device intel-iommu\n"
@@ -35,7 +32,7 @@ static const char *topology(void)
 		"-device pci-testdev,bus=rp2\n"
 		"-device nvme-subsys,id=subsys\n"
 		"-device pcie-root-port,id=rp3,chassis=3,addr=6\n"
-		"-device nvme,bus=rp3,subsys=subsys,serial=1," VFS;
+		"-device nvme,bus=rp3,subsys=subsys,serial=1," PLU_NVME_VFS;
 }
 
 static const struct plu_id nvme[] = {

@@ -16,8 +16,6 @@
 #include "vlu.h"
 
 #define NR_VFS		1
-#define VFS		"max_ioqpairs=6,msix_qsize=4," \
-			"sriov_max_vfs=2,sriov_vq_flexible=4,sriov_vi_flexible=2"
 
 static const char *topology(void)
 {
@@ -26,7 +24,7 @@ static const char *topology(void)
 		"-device edu,bus=rp1\n"
 		"-device nvme-subsys,id=subsys\n"
 		"-device pcie-root-port,id=rp2,chassis=2,addr=5\n"
-		"-device nvme,bus=rp2,subsys=subsys,serial=1," VFS;
+		"-device nvme,bus=rp2,subsys=subsys,serial=1," PLU_NVME_VFS;
 }
 
 static const struct plu_id nvme[] = {
