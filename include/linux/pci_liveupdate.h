@@ -15,6 +15,20 @@
 struct liveupdate_file_handler;
 struct pci_dev_ser;
 
+/**
+ * enum pci_liveupdate_user - how far the user of an incoming device has come
+ * @PCI_LIVEUPDATE_WAITING: nobody has retrieved the file that stands for it
+ * @PCI_LIVEUPDATE_RETRIEVED: the file was retrieved, but is not in use yet
+ * @PCI_LIVEUPDATE_TAKEN_OVER: it is in use, but its session is not finished
+ * @PCI_LIVEUPDATE_CLOSED: its user has gone, and it was stopped
+ */
+enum pci_liveupdate_user {
+	PCI_LIVEUPDATE_WAITING,
+	PCI_LIVEUPDATE_RETRIEVED,
+	PCI_LIVEUPDATE_TAKEN_OVER,
+	PCI_LIVEUPDATE_CLOSED,
+};
+
 #ifdef CONFIG_PCI_LIVEUPDATE
 
 /**
@@ -126,6 +140,55 @@ static inline const struct pci_dev_ser *pci_liveupdate_incoming(struct pci_dev *
  */
 bool pci_liveupdate_is_incoming(struct pci_dev *dev);
 
+/**
+ * pci_liveupdate_stop - stop a device that may be doing DMA
+ * @dev: the device, not a bridge
+ *
+ * Switches off bus mastering and interrupts, and waits until no transaction of @dev
+ * is pending. Then @dev is reset, if it can be, and if its lock, and that of the
+ * bridge above it, can be had without waiting for them. Its configuration is the same
+ * afterwards. What came of it is logged. Nothing is written to a device that is not
+ * there any more.
+ *
+ * Context: May sleep, but for no longer than a reset takes.
+ */
+void pci_liveupdate_stop(struct pci_dev *dev);
+
+/**
+ * pci_liveupdate_stop_locked - pci_liveupdate_stop() with the lock held
+ * @dev: the device, whose lock the caller holds
+ *
+ * Context: May sleep, but for no longer than a reset takes.
+ */
+void pci_liveupdate_stop_locked(struct pci_dev *dev);
+
+/**
+ * pci_liveupdate_is_stopped - tell whether a device was stopped
+ * @dev: the device
+ *
+ * What is in the registers of such a device is not what the previous kernel left. An
+ * incoming device that was removed, and found again, was stopped, too.
+ *
+ * Context: Any context.
+ * Return: true if pci_liveupdate_stop() was called for @dev, by whomever.
+ */
+bool pci_liveupdate_is_stopped(struct pci_dev *dev);
+
+/**
+ * pci_liveupdate_set_user - tell how far the user of an incoming device has come
+ * @dev: the device
+ * @user: how far
+ *
+ * For people to see, in debugfs.
+ *
+ * Context: Any context.
+ */
+static inline void pci_liveupdate_set_user(struct pci_dev *dev,
+					   enum pci_liveupdate_user user)
+{
+	WRITE_ONCE(dev->liveupdate_user, user);
+}
+
 #else /* CONFIG_PCI_LIVEUPDATE */
 
 static inline int pci_liveupdate_register_flb(struct liveupdate_file_handler *fh)
@@ -164,6 +227,24 @@ static inline const struct pci_dev_ser *pci_liveupdate_incoming(struct pci_dev *
 static inline bool pci_liveupdate_is_incoming(struct pci_dev *dev)
 {
 	return false;
+}
+
+static inline void pci_liveupdate_stop(struct pci_dev *dev)
+{
+}
+
+static inline void pci_liveupdate_stop_locked(struct pci_dev *dev)
+{
+}
+
+static inline bool pci_liveupdate_is_stopped(struct pci_dev *dev)
+{
+	return false;
+}
+
+static inline void pci_liveupdate_set_user(struct pci_dev *dev,
+					   enum pci_liveupdate_user user)
+{
 }
 
 #endif /* CONFIG_PCI_LIVEUPDATE */

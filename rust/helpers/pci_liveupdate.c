@@ -14,6 +14,12 @@ rust_helper_pci_liveupdate_outgoing(struct pci_dev *dev)
 	return pci_liveupdate_outgoing(dev);
 }
 
+__rust_helper void rust_helper_pci_liveupdate_set_user(struct pci_dev *dev,
+						       enum pci_liveupdate_user user)
+{
+	pci_liveupdate_set_user(dev, user);
+}
+
 #ifndef CONFIG_PCI_LIVEUPDATE
 __rust_helper bool rust_helper_pci_liveupdate_is_incoming(struct pci_dev *dev)
 {
@@ -40,6 +46,16 @@ __rust_helper void rust_helper_pci_liveupdate_finish(struct pci_dev *dev)
 {
 	pci_liveupdate_finish(dev);
 }
+
+__rust_helper void rust_helper_pci_liveupdate_stop(struct pci_dev *dev)
+{
+	pci_liveupdate_stop(dev);
+}
+
+__rust_helper bool rust_helper_pci_liveupdate_is_stopped(struct pci_dev *dev)
+{
+	return pci_liveupdate_is_stopped(dev);
+}
 #endif
 
 #ifdef CONFIG_PCI_LIVEUPDATE
@@ -56,6 +72,11 @@ __rust_helper struct pci_dev *rust_helper_pci_upstream_bridge(struct pci_dev *de
 __rust_helper bool rust_helper_pci_dev_is_removed(struct pci_dev *dev)
 {
 	return test_bit(PCI_DEV_REMOVED, &dev->priv_flags);
+}
+
+__rust_helper bool rust_helper_pci_dev_is_disconnected(struct pci_dev *dev)
+{
+	return pci_dev_is_disconnected(dev);
 }
 
 __rust_helper bool rust_helper_pci_dev_specific_acs(struct pci_dev *dev)

@@ -31,7 +31,7 @@ impl Device<'_> {
         (capability != 0).then(|| c_int::from(capability) + bindings::PCI_ACS_CTRL as c_int)
     }
 
-    fn read_word(self, offset: c_int) -> Result<u16> {
+    pub(crate) fn read_word(self, offset: c_int) -> Result<u16> {
         let mut word = 0;
 
         // SAFETY: The device is valid, and `word` can be written to.

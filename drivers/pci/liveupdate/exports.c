@@ -13,3 +13,6 @@ EXPORT_SYMBOL_GPL(pci_liveupdate_preserve);
 EXPORT_SYMBOL_GPL(pci_liveupdate_unpreserve);
 EXPORT_SYMBOL_GPL(pci_liveupdate_finish);
 EXPORT_SYMBOL_GPL(pci_liveupdate_is_incoming);
+EXPORT_SYMBOL_GPL(pci_liveupdate_stop);
+EXPORT_SYMBOL_GPL(pci_liveupdate_stop_locked);
+EXPORT_SYMBOL_GPL(pci_liveupdate_is_stopped);

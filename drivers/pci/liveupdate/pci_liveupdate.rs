@@ -16,6 +16,7 @@
 //! - `iommu_group`: what its IOMMU group must be like for that.
 //! - [`buses`]: bus numbers that stay.
 //! - [`removed`]: incoming devices that were removed, and may come back.
+//! - [`stop`]: devices that are to do no DMA any more.
 //! - [`acs`]: Access Control Services that stay.
 //! - [`record`]: the format in which it is handed over.
 //! - [`debugfs`]: all of this, for people to see.
@@ -80,6 +81,7 @@ mod record;
 mod removed;
 #[cfg(CONFIG_PCI_LIVEUPDATE_CHECK)]
 mod rescan;
+mod stop;
 #[cfg(CONFIG_PCI_LIVEUPDATE_KUNIT_TEST)]
 mod tests;
 mod validate;

@@ -34,9 +34,10 @@ use core::{
 /// all files are finished and all references are given back. Both can be there at once.
 ///
 /// What ends is dropped: the outgoing object when its last file is unpreserved, the incoming one
-/// when its last file is finished. LUO holds a mutex meanwhile, and in all of the functions below;
-/// it takes the same mutex to get or put a reference. So a lock that is held while a reference is
-/// got or put must not be taken in any of these.
+/// when its last file is finished. LUO holds a mutex meanwhile, and in all of the functions below
+/// but [`files_finished`](FileLifecycleBound::files_finished); it takes the same mutex to get or
+/// put a reference. So a lock that is held while a reference is got or put must not be taken in any
+/// of these.
 ///
 /// # Examples
 ///
@@ -124,6 +125,18 @@ pub trait FileLifecycleBound: 'static {
     ///
     /// Context: May sleep. LUO's mutex of the incoming side is held.
     fn retrieve(handle: Handle) -> impl PinInit<Self::Incoming, Error>;
+
+    /// Called once, when the last file is finished, unless [`retrieve`] gave an error.
+    ///
+    /// Others may have references to the object, and get more.
+    ///
+    /// Context: May sleep. LUO's mutex of the incoming side is not held, but the one of the file
+    /// and of its session are, and its lock of all registrations.
+    ///
+    /// [`retrieve`]: FileLifecycleBound::retrieve
+    fn files_finished(_incoming: &Self::Incoming) {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
 }
 
 /// The registration data of a [`FileLifecycleBound`], to be put into a `static`.
@@ -159,6 +172,11 @@ impl<T: FileLifecycleBound> Flb<T> {
             None
         },
         retrieve: Some(Self::retrieve_callback),
+        files_finished: if T::HAS_FILES_FINISHED {
+            Some(Self::files_finished_callback)
+        } else {
+            None
+        },
         finish: Some(Self::finish_callback),
         owner: this_module::<T::OwnerModule>().as_ptr(),
     };
@@ -301,6 +319,20 @@ impl<T: FileLifecycleBound> Flb<T> {
         // SAFETY: As above.
         unsafe { (*args).obj = object };
         0
+    }
+
+    /// # Safety
+    ///
+    /// To be called by LUO only.
+    unsafe extern "C" fn files_finished_callback(args: *mut bindings::liveupdate_flb_op_args) {
+        // SAFETY: LUO passes arguments that are valid during the callback.
+        let object = unsafe { (*args).obj };
+
+        if let Ok(object) = from_err_ptr(object) {
+            // SAFETY: LUO passes the object that `retrieve_callback()` made, which isn't an errno,
+            // and which the last file has a reference to.
+            T::files_finished(unsafe { &*object.cast::<T::Incoming>() });
+        }
     }
 
     /// # Safety

@@ -143,6 +143,22 @@ impl Drop for Preservation {
     }
 }
 
+/// How far the user of an incoming device has come, for people to see.
+///
+/// C header: [`include/linux/pci_liveupdate.h`](srctree/include/linux/pci_liveupdate.h)
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum User {
+    /// Nobody has retrieved the file that stands for the device.
+    Waiting = bindings::pci_liveupdate_user_PCI_LIVEUPDATE_WAITING,
+    /// The file was retrieved, but the device is not in use yet.
+    Retrieved = bindings::pci_liveupdate_user_PCI_LIVEUPDATE_RETRIEVED,
+    /// The device is in use, but its session is not finished.
+    TakenOver = bindings::pci_liveupdate_user_PCI_LIVEUPDATE_TAKEN_OVER,
+    /// The device's user has gone, and it was stopped.
+    Closed = bindings::pci_liveupdate_user_PCI_LIVEUPDATE_CLOSED,
+}
+
 impl Device {
     /// Tells the next kernel that the device is kept alive, until the result is dropped.
     ///
@@ -204,5 +220,32 @@ impl<Ctx: device::DeviceContext> Device<Ctx> {
     pub fn liveupdate_is_incoming(&self) -> bool {
         // SAFETY: By its type invariant `self` is a valid device.
         unsafe { bindings::pci_liveupdate_is_incoming(self.as_raw()) }
+    }
+
+    /// Stops a device that may be doing DMA, and resets it if that can be done at once.
+    ///
+    /// Context: May sleep, but for no longer than a reset takes. The lock of the device is not
+    /// waited for.
+    pub fn liveupdate_stop(&self) {
+        // SAFETY: By its type invariant `self` is a valid device.
+        unsafe { bindings::pci_liveupdate_stop(self.as_raw()) };
+    }
+
+    /// Whether the device was stopped, so that it is not as the previous kernel left it.
+    ///
+    /// Context: Any context.
+    #[inline]
+    pub fn liveupdate_is_stopped(&self) -> bool {
+        // SAFETY: By its type invariant `self` is a valid device.
+        unsafe { bindings::pci_liveupdate_is_stopped(self.as_raw()) }
+    }
+
+    /// Tells how far the user of an incoming device has come.
+    ///
+    /// Context: Any context.
+    #[inline]
+    pub fn liveupdate_set_user(&self, user: User) {
+        // SAFETY: By its type invariant `self` is a valid device.
+        unsafe { bindings::pci_liveupdate_set_user(self.as_raw(), user as u32) };
     }
 }

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Devices that are to do no DMA any more.
+//!
+//! A device is stopped when there is nobody, or may be nobody, who gets it back: before the memory
+//! goes that it may write to. Bus mastering goes off at once, which is enough for that. A reset, so
+//! that the device doesn't take up again what it did when somebody switches bus mastering on, needs
+//! locks, which may be held by who waits for our caller. So these are only tried.
+
+use crate::device::Device;
+use kernel::{
+    bindings,
+    error::to_result,
+    ffi::c_int,
+    prelude::*,
+    sync::atomic::{
+        Atomic,
+        Relaxed, //
+    }, //
+};
+
+/// `PCI_D0`, which has a type that `bindgen` doesn't know.
+const D0: bindings::pci_power_t = 0;
+
+/// A device of which the lock, and access to its configuration, are ours.
+///
+/// # Invariants
+///
+/// Both are held.
+struct Lock<'a>(Device<'a>);
+
+impl<'a> Lock<'a> {
+    fn try_new(device: Device<'a>) -> Result<Self> {
+        // SAFETY: The device is valid.
+        if unsafe { bindings::pci_dev_trylock(device.as_raw()) } == 0 {
+            return Err(EAGAIN);
+        }
+
+        // INVARIANT: The function just locked it.
+        Ok(Self(device))
+    }
+}
+
+impl Drop for Lock<'_> {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant.
+        unsafe { bindings::pci_dev_unlock(self.0.as_raw()) };
+    }
+}
+
+/// A device of which access to its configuration is ours.
+///
+/// # Invariants
+///
+/// It is held.
+struct ConfigLock<'a>(Device<'a>);
+
+impl<'a> ConfigLock<'a> {
+    fn try_new(device: Device<'a>) -> Result<Self> {
+        // SAFETY: The device is valid.
+        if !unsafe { bindings::pci_cfg_access_trylock(device.as_raw()) } {
+            return Err(EAGAIN);
+        }
+
+        // INVARIANT: The function just locked it.
+        Ok(Self(device))
+    }
+}
+
+impl Drop for ConfigLock<'_> {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant.
+        unsafe { bindings::pci_cfg_access_unlock(self.0.as_raw()) };
+    }
+}
+
+impl Device<'_> {
+    fn stopped(&self) -> &Atomic<bool> {
+        // SAFETY: The device is valid. The field is only accessed like this.
+        unsafe { Atomic::from_ptr(&raw mut (*self.as_raw()).liveupdate_stopped) }
+    }
+
+    /// Whether the device was stopped since it came over.
+    pub(crate) fn is_stopped(self) -> bool {
+        self.stopped().load(Relaxed)
+    }
+
+    /// Notes that the device was stopped, be it by us or by whoever took it out of its slot.
+    pub(crate) fn set_stopped(self) {
+        self.stopped().store(true, Relaxed);
+    }
+
+    /// Stops the device, and resets it if it can be had for that.
+    pub(crate) fn stop(self) {
+        self.stop_with(|| Lock::try_new(self));
+    }
+
+    /// Stops the device, and resets it.
+    ///
+    /// # Safety
+    ///
+    /// The caller must hold the lock of the device.
+    pub(crate) unsafe fn stop_locked(self) {
+        self.stop_with(|| ConfigLock::try_new(self));
+    }
+
+    fn stop_with<L>(self, lock: impl FnOnce() -> Result<L>) {
+        self.set_stopped();
+
+        // There may be another device in the place of one that was removed.
+        if !self.is_removed() && !self.is_disconnected() {
+            self.halt();
+            self.log_stop(self.reset(lock));
+        }
+    }
+
+    /// Ends DMA and interrupts.
+    fn halt(self) {
+        let dev = self.as_raw();
+
+        // SAFETY: The device is valid.
+        unsafe { bindings::pci_clear_master(dev) };
+        self.disable_interrupts();
+        // SAFETY: As above.
+        if unsafe { bindings::pci_wait_for_pending_transaction(dev) } == 0 {
+            dev_warn!(
+                self.as_dev(),
+                "liveupdate: transactions are still pending\n"
+            );
+        }
+    }
+
+    fn disable_interrupts(self) {
+        let dev = self.as_raw();
+
+        // SAFETY: The device is valid. The fields are set once, and 0 before.
+        let (msi, msix) = unsafe {
+            bindings::pci_intx(dev, 0);
+            ((*dev).msi_cap, (*dev).msix_cap)
+        };
+
+        self.clear_flag(msi, bindings::PCI_MSI_FLAGS, bindings::PCI_MSI_FLAGS_ENABLE);
+        self.clear_flag(
+            msix,
+            bindings::PCI_MSIX_FLAGS,
+            bindings::PCI_MSIX_FLAGS_ENABLE,
+        );
+    }
+
+    /// Clears a flag in a register of a capability, if the device has that.
+    fn clear_flag(self, capability: u8, register: u32, flag: u32) {
+        let offset = c_int::from(capability) + register as c_int;
+
+        if capability == 0 {
+            return;
+        }
+        // An error means that there is no device any more.
+        if let Ok(flags) = self.read_word(offset) {
+            // SAFETY: The device is valid.
+            unsafe {
+                bindings::pci_write_config_word(self.as_raw(), offset, flags & !(flag as u16));
+            }
+        }
+    }
+
+    /// Resets the device, whose configuration stays, with what `lock` gets being held.
+    fn reset<L>(self, lock: impl FnOnce() -> Result<L>) -> Result {
+        let dev = self.as_raw();
+
+        // SAFETY: The device is valid. Userspace may write the field meanwhile, but not in parts.
+        if unsafe { (&raw const (*dev).reset_methods[0]).read_volatile() } == 0 {
+            return Err(ENOTTY);
+        }
+
+        let _bridge = self
+            .upstream_bridges()
+            .next()
+            .map(Lock::try_new)
+            .transpose()?;
+        let _lock = lock()?;
+
+        // SAFETY: The device is valid, and locked.
+        let result = unsafe {
+            bindings::pci_set_power_state(dev, D0);
+            bindings::pci_save_state(dev);
+            bindings::pci_write_config_word(
+                dev,
+                bindings::PCI_COMMAND as c_int,
+                bindings::PCI_COMMAND_INTX_DISABLE as u16,
+            );
+            let result = to_result(bindings::__pci_reset_function_locked(dev));
+            bindings::pci_restore_state(dev);
+            result
+        };
+
+        // A driver's MSIs are not part of the configuration that was saved, but restored.
+        self.disable_interrupts();
+        result
+    }
+
+    fn log_stop(self, reset: Result) {
+        match reset {
+            Ok(()) => dev_info!(self.as_dev(), "liveupdate: stopped, and reset\n"),
+            Err(error) => dev_warn!(
+                self.as_dev(),
+                "liveupdate: stopped, but not reset: {error:?}\n"
+            ),
+        }
+    }
+}
