@@ -9,6 +9,7 @@
 #include <linux/export.h>
 #include <linux/fs.h>
 #include <linux/limits.h>
+#include <linux/liveupdate.h>
 #include <linux/slab.h>
 #include <linux/vfio_liveupdate.h>
 #include <linux/wait_bit.h>
@@ -47,23 +48,27 @@ void vfio_device_unfreeze(struct vfio_device *device)
 }
 EXPORT_SYMBOL_GPL(vfio_device_unfreeze);
 
-struct vfio_device *vfio_device_from_bound_file(struct file *file)
+struct vfio_device *vfio_device_from_bound_file(struct file *file, const char **why)
 {
 	struct vfio_device_file *df;
 
+	*why = NULL;
 	if (file->f_op != &vfio_device_fops)
 		return NULL;
 
 	df = file->private_data;
+	if (df->group)
+		*why = "its file comes from a group";
 	/* Paired with smp_store_release() in vfio_df_ioctl_bind_iommufd() */
-	if (df->group || !smp_load_acquire(&df->access_granted))
-		return NULL;
+	else if (!smp_load_acquire(&df->access_granted))
+		*why = "its file is not bound to an iommufd";
 
 	return df->device;
 }
 EXPORT_SYMBOL_GPL(vfio_device_from_bound_file);
 
-struct file *vfio_device_create_file(struct vfio_device *device)
+struct file *vfio_device_create_file(struct vfio_device *device,
+				     const struct vfio_retrieved_file_ops *ops)
 {
 	struct vfio_device_file *df;
 	struct file *file;
@@ -72,6 +77,7 @@ struct file *vfio_device_create_file(struct vfio_device *device)
 	if (IS_ERR(df))
 		return ERR_CAST(df);
 
+	df->retrieved_ops = ops;
 	file = anon_inode_getfile_fmode("[vfio-device]", &vfio_device_fops, df, O_RDWR,
 					FMODE_PREAD | FMODE_PWRITE);
 	if (IS_ERR(file)) {
@@ -85,3 +91,24 @@ struct file *vfio_device_create_file(struct vfio_device *device)
 	return file;
 }
 EXPORT_SYMBOL_GPL(vfio_device_create_file);
+
+void vfio_df_was_bound(struct vfio_device_file *df)
+{
+	if (!df->retrieved_ops)
+		return;
+
+	df->retrieved_ops->was_bound(df->device);
+	liveupdate_settle();
+}
+
+void vfio_df_was_closed(struct vfio_device_file *df, struct file *file)
+{
+	if (!df->retrieved_ops)
+		return;
+
+	/* The device is settled before anybody else can have its file. */
+	df->retrieved_ops->was_closed(df->device);
+	liveupdate_forget_file(file);
+	liveupdate_settle();
+	df->retrieved_ops->was_settled(df->device);
+}

@@ -73,23 +73,44 @@ static inline bool vfio_device_is_incoming(struct vfio_device *device)
 /**
  * vfio_device_from_bound_file - the device of a file that is bound to an iommufd
  * @file: any file
+ * @why: on return, why @file is not one that came from a device's character device and
+ *       is bound to an iommufd, or NULL if it is. Once it is, it stays so.
  *
  * Context: Any context.
- * Return: the device, or NULL when @file is not one that came from a device's
- *         character device and is bound to an iommufd. Once it is, it stays so.
+ * Return: the device, or NULL when @file is not VFIO's.
  */
-struct vfio_device *vfio_device_from_bound_file(struct file *file);
+struct vfio_device *vfio_device_from_bound_file(struct file *file, const char **why);
+
+/**
+ * struct vfio_retrieved_file_ops - what to do when something is done to a retrieved file
+ * @was_bound: it was bound to an iommufd: its device is taken over
+ * @was_closed: its last user has closed it, bound or not: the device is to be stopped
+ *              unless the live update is over
+ * @was_settled: whatever the latter allowed to be finished is finished
+ *
+ * None is called with a lock held that the Live Update Orchestrator takes, nor the device
+ * set's. The device's driver stays until they return.
+ */
+struct vfio_retrieved_file_ops {
+	void (*was_bound)(struct vfio_device *device);
+	void (*was_closed)(struct vfio_device *device);
+	void (*was_settled)(struct vfio_device *device);
+};
 
 /**
  * vfio_device_create_file - open a device as its character device does
  * @device: the device, registered
+ * @ops: what to do when something is done to the file
+ *
+ * The Live Update Orchestrator is to know the file without keeping it open.
  *
  * Context: May sleep.
  * Return: a new file, not bound yet, or an ERR_PTR(): -ENODEV when @device is being
  *         unregistered, -EPERM when it has no IOMMU and the caller lacks
  *         CAP_SYS_RAWIO, -ENFILE or -ENOMEM.
  */
-struct file *vfio_device_create_file(struct vfio_device *device);
+struct file *vfio_device_create_file(struct vfio_device *device,
+				     const struct vfio_retrieved_file_ops *ops);
 
 #else
 

@@ -17,6 +17,7 @@
 use crate::{
     bindings,
     ffi::c_char,
+    fs::File,
     str::CStr, //
 };
 
@@ -44,6 +45,31 @@ pub use self::flb::{
 pub fn enabled() -> bool {
     // SAFETY: FFI call without requirements.
     unsafe { bindings::liveupdate_enabled() }
+}
+
+/// Has a file forgotten that is released, or whose object goes away.
+///
+/// LUO gives back its reference to it, if it has one, and calls its handler without a file from
+/// then on. See [`FileHandler::KEEPS_NO_FILE`] and [`FileHandler::is_gone`].
+///
+/// Context: May sleep.
+#[inline]
+pub fn forget(file: &File) {
+    // SAFETY: The file is valid, as it is borrowed.
+    unsafe { bindings::liveupdate_forget_file(file.as_ptr()) };
+}
+
+/// Has LUO do what is left to do for users who are gone, now that a file may be finished, or is gone.
+///
+/// Sessions that were closed unfinished are finished if all of their files were retrieved and
+/// [may finish](FileHandler::can_finish).
+///
+/// Context: May sleep. Not to be called by a handler's own functions, nor with anything locked that
+/// these lock.
+#[inline]
+pub fn settle() {
+    // SAFETY: FFI call without requirements.
+    unsafe { bindings::liveupdate_settle() };
 }
 
 /// Puts a name into the field of a C structure, nul-terminated.

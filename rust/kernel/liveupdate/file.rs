@@ -14,7 +14,10 @@ use crate::{
         to_result,
         VTABLE_DEFAULT_ERROR, //
     },
-    ffi::c_int,
+    ffi::{
+        c_int,
+        c_void, //
+    },
     fs::File,
     kho::Handle,
     module::this_module,
@@ -41,6 +44,9 @@ pub enum Retrieval<'a> {
     NotAttempted,
     /// This is it.
     Done(&'a File),
+    /// It was retrieved, and whoever had it has closed it. Only if LUO [does not keep it
+    /// open](FileHandler::KEEPS_NO_FILE).
+    Closed,
     /// [`FileHandler::retrieve`] failed with this error.
     Failed(Error),
 }
@@ -52,8 +58,9 @@ pub enum Retrieval<'a> {
 /// kernel comes [`retrieve`], if userspace asks for the file, then [`finish`], in any case.
 ///
 /// LUO calls these one at a time for each file, and keeps a reference to the file from `preserve`
-/// on, and from `retrieve` on. All may sleep. While files of it are preserved, the module that
-/// implements the trait can't be unloaded.
+/// on, and, unless [`KEEPS_NO_FILE`] is set, from `retrieve` on. It gives it back when the handler
+/// [has the file forgotten](super::forget). All may sleep, but must not wait for a user. While
+/// files of it are preserved, the module that implements the trait can't be unloaded.
 ///
 /// [`preserve`]: FileHandler::preserve
 /// [`unpreserve`]: FileHandler::unpreserve
@@ -61,6 +68,7 @@ pub enum Retrieval<'a> {
 /// [`unfreeze`]: FileHandler::unfreeze
 /// [`retrieve`]: FileHandler::retrieve
 /// [`finish`]: FileHandler::finish
+/// [`KEEPS_NO_FILE`]: FileHandler::KEEPS_NO_FILE
 ///
 /// # Examples
 ///
@@ -128,6 +136,10 @@ pub trait FileHandler: 'static {
     /// To hand over memory, put a [`Preserved`](crate::kho::Preserved) here.
     type Preserved: ForeignOwnable + Send;
 
+    /// LUO does not keep a file open that was retrieved, so that it is released when its last user
+    /// closes it. Who releases it has it [forgotten](super::forget) then. It may be retrieved again.
+    const KEEPS_NO_FILE: bool = false;
+
     /// Tells whether `file` is of the kind that this handler preserves.
     fn can_preserve(file: &File) -> bool;
 
@@ -137,16 +149,17 @@ pub trait FileHandler: 'static {
     /// next one gets.
     fn preserve(file: &File) -> Result<(Self::Preserved, Handle)>;
 
-    /// Undoes [`preserve`](FileHandler::preserve).
-    fn unpreserve(_file: &File, preserved: Self::Preserved) {
+    /// Undoes [`preserve`](FileHandler::preserve). There is no file if it was forgotten.
+    fn unpreserve(_file: Option<&File>, preserved: Self::Preserved) {
         drop(preserved);
     }
 
-    /// Settles the state of `file`: the machine is on its way down.
+    /// Settles the state of `file`: the machine is on its way down. There is no file if it was
+    /// forgotten.
     ///
     /// Returns what the next kernel gets, in place of `handle`. An error calls off the reboot.
     fn freeze(
-        _file: &File,
+        _file: Option<&File>,
         _preserved: <Self::Preserved as ForeignOwnable>::Borrowed<'_>,
         _handle: Handle,
     ) -> Result<Handle> {
@@ -154,14 +167,23 @@ pub trait FileHandler: 'static {
     }
 
     /// Undoes [`freeze`](FileHandler::freeze): the reboot was called off.
-    fn unfreeze(_file: &File, _preserved: <Self::Preserved as ForeignOwnable>::Borrowed<'_>) {
+    fn unfreeze(
+        _file: Option<&File>,
+        _preserved: <Self::Preserved as ForeignOwnable>::Borrowed<'_>,
+    ) {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Tells whether there is nothing left of a preserved file that was forgotten, so that it is to
+    /// be unpreserved.
+    fn is_gone(_preserved: <Self::Preserved as ForeignOwnable>::Borrowed<'_>) -> bool {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
     /// Makes a file of what the previous kernel preserved.
     ///
-    /// LUO keeps an error, and doesn't ask again. [`finish`](FileHandler::finish) comes in any
-    /// case, so what `handle` stands for is better only [read](Handle::peek) here.
+    /// If it fails, it is called again when userspace asks again. [`finish`](FileHandler::finish)
+    /// comes in any case, so what `handle` stands for is better only [read](Handle::peek) here.
     fn retrieve(handle: Handle) -> Result<ARef<File>>;
 
     /// Tells whether the file can be finished.
@@ -215,7 +237,13 @@ impl<H: FileHandler> Handler<H> {
             None
         },
         finish: Some(Self::finish_callback),
+        is_gone: if H::HAS_IS_GONE {
+            Some(Self::is_gone_callback)
+        } else {
+            None
+        },
         get_id: None,
+        keeps_no_file: H::KEEPS_NO_FILE,
         owner: this_module::<H::OwnerModule>().as_ptr(),
     };
 
@@ -277,6 +305,45 @@ impl<H: FileHandler> Handler<H> {
         Ok(registration)
     }
 
+    /// Calls `f` for each file that the previous kernel preserved for this handler, and that isn't
+    /// finished, whether it was asked for or not.
+    ///
+    /// Context: May sleep. Not to be called by the handler's own functions. LUO's locks are held
+    /// while `f` is called.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM` when there may be more files than those.
+    pub fn for_each_incoming<F: FnMut(Handle)>(&self, mut f: F) -> Result {
+        /// # Safety
+        ///
+        /// `arg` must point to an `F` that nobody else uses.
+        unsafe extern "C" fn callback<F: FnMut(Handle)>(data: u64, arg: *mut c_void) {
+            // SAFETY: By the safety requirements, and what the previous kernel's handler of this
+            // name made is meant for this one.
+            unsafe { (*arg.cast::<F>())(Handle::from_raw(data)) };
+        }
+
+        // SAFETY: The name is nul-terminated. The callback gets `f`, which nobody else uses until
+        // the function returns.
+        to_result(unsafe {
+            bindings::liveupdate_for_each_incoming(
+                H::COMPATIBLE.as_char_ptr(),
+                Some(callback::<F>),
+                (&raw mut f).cast(),
+            )
+        })
+    }
+
+    /// # Safety
+    ///
+    /// `file` must be null, or that of arguments that LUO passes to a callback.
+    unsafe fn file<'a>(file: *mut bindings::file) -> Option<&'a File> {
+        // SAFETY: LUO has a reference to the file during the callback, and its position is not in
+        // use by who calls LUO.
+        (!file.is_null()).then(|| unsafe { File::from_raw_file(file) })
+    }
+
     /// # Safety
     ///
     /// `handler` must be that of a `Self`, and `file` open, and not in the hands of somebody who
@@ -316,11 +383,11 @@ impl<H: FileHandler> Handler<H> {
     ///
     /// To be called by LUO only.
     unsafe extern "C" fn unpreserve_callback(args: *mut bindings::liveupdate_file_op_args) {
-        // SAFETY: LUO passes arguments that are valid during the callback, a file that it has a
-        // reference to, and what `preserve_callback()` made, for the last time.
+        // SAFETY: LUO passes arguments that are valid during the callback, and what
+        // `preserve_callback()` made, for the last time.
         let (file, preserved) = unsafe {
             (
-                File::from_raw_file((*args).file),
+                Self::file((*args).file),
                 H::Preserved::from_foreign((*args).private_data),
             )
         };
@@ -332,11 +399,11 @@ impl<H: FileHandler> Handler<H> {
     ///
     /// To be called by LUO only.
     unsafe extern "C" fn freeze_callback(args: *mut bindings::liveupdate_file_op_args) -> c_int {
-        // SAFETY: LUO passes arguments that are valid during the callback, a file that it has a
-        // reference to, and what `preserve_callback()` made.
+        // SAFETY: LUO passes arguments that are valid during the callback, and what
+        // `preserve_callback()` made.
         let (file, preserved, handle) = unsafe {
             (
-                File::from_raw_file((*args).file),
+                Self::file((*args).file),
                 H::Preserved::borrow((*args).private_data),
                 // It is this kernel's memory.
                 Handle::from_raw((*args).serialized_data),
@@ -359,12 +426,21 @@ impl<H: FileHandler> Handler<H> {
         // SAFETY: As in `freeze_callback()`.
         let (file, preserved) = unsafe {
             (
-                File::from_raw_file((*args).file),
+                Self::file((*args).file),
                 H::Preserved::borrow((*args).private_data),
             )
         };
 
         H::unfreeze(file, preserved);
+    }
+
+    /// # Safety
+    ///
+    /// To be called by LUO only.
+    unsafe extern "C" fn is_gone_callback(args: *mut bindings::liveupdate_file_op_args) -> bool {
+        // SAFETY: LUO passes arguments that are valid during the callback, and what
+        // `preserve_callback()` made.
+        H::is_gone(unsafe { H::Preserved::borrow((*args).private_data) })
     }
 
     /// # Safety
@@ -396,8 +472,11 @@ impl<H: FileHandler> Handler<H> {
         let retrieval = match args.retrieve_status {
             ..0 => Retrieval::Failed(Error::from_errno(args.retrieve_status)),
             0 => Retrieval::NotAttempted,
-            // SAFETY: The file was retrieved, and LUO has a reference to it.
-            1.. => Retrieval::Done(unsafe { File::from_raw_file(args.file) }),
+            // SAFETY: It is that of these arguments.
+            1.. => match unsafe { Self::file(args.file) } {
+                Some(file) => Retrieval::Done(file),
+                None => Retrieval::Closed,
+            },
         };
 
         // SAFETY: As in `retrieve_callback()`.

@@ -149,7 +149,7 @@ impl FileHandler for Files {
         Ok((state, handle))
     }
 
-    fn freeze(_file: &File, state: &State, handle: Handle) -> Result<Handle> {
+    fn freeze(_file: Option<&File>, state: &State, handle: Handle) -> Result<Handle> {
         // The user may have changed it since the file was preserved.
         state
             .record
@@ -163,7 +163,7 @@ impl FileHandler for Files {
         Ok(handle)
     }
 
-    fn unfreeze(_file: &File, _state: &State) {}
+    fn unfreeze(_file: Option<&File>, _state: &State) {}
 
     fn retrieve(handle: Handle) -> Result<ARef<File>> {
         let record: Record = handle.peek()?;

@@ -5,6 +5,10 @@
  */
 
 #include <linux/device.h>
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/list.h>
+#include <linux/mutex.h>
 #include <linux/pci.h>
 #include <linux/pci_liveupdate.h>
 #include <linux/pm_runtime.h>
@@ -30,12 +34,74 @@ static struct vfio_pci_core_device *core_of(struct pci_dev *pdev)
 	return dev_get_drvdata(&pdev->dev);
 }
 
+/*
+ * All devices that we are bound to, until their last user has gone. The lock of a device
+ * can't be used for that: who removes it holds it and may wait for what LUO locks, which
+ * calls us. For the same reason it protects what a user wishes, and the preserved file,
+ * instead of the lock of the device set.
+ */
+static LIST_HEAD(devices);
+static DEFINE_MUTEX(devices_lock);
+
+static struct vfio_pci_core_device *find(struct pci_dev *pdev)
+{
+	struct vfio_pci_core_device *vdev;
+
+	lockdep_assert_held(&devices_lock);
+
+	list_for_each_entry(vdev, &devices, liveupdate_list) {
+		if (vdev->pdev == pdev)
+			return vdev;
+	}
+
+	return NULL;
+}
+
+void vfio_pci_liveupdate_add_device(struct vfio_pci_core_device *vdev)
+{
+	guard(mutex)(&devices_lock);
+
+	list_add(&vdev->liveupdate_list, &devices);
+}
+
+/*
+ * A device that is preserved is not unbound by anybody, but pulled out. Its file must not
+ * keep it until the session is closed.
+ */
+void vfio_pci_liveupdate_begin_remove(struct vfio_pci_core_device *vdev)
+{
+	struct file *file;
+
+	scoped_guard(mutex, &devices_lock) {
+		vdev->liveupdate_leaving = true;
+		file = vdev->liveupdate_file;
+		vdev->liveupdate_file = NULL;
+		if (file)
+			get_file(file);
+	}
+	if (!file)
+		return;
+
+	liveupdate_forget_file(file);
+	/* If nobody has it open, it is to be released now, and not when we have returned. */
+	__fput_sync(file);
+}
+
+void vfio_pci_liveupdate_end_remove(struct vfio_pci_core_device *vdev)
+{
+	scoped_guard(mutex, &devices_lock)
+		list_del(&vdev->liveupdate_list);
+	/* What is left of its file in a session can be dropped. */
+	liveupdate_settle();
+}
+
 struct vfio_pci_core_device *vfio_pci_liveupdate_device_of(struct file *file)
 {
-	struct vfio_device *device = vfio_device_from_bound_file(file);
+	const char *why;
+	struct vfio_device *device = vfio_device_from_bound_file(file, &why);
 
 	/* Other drivers share all of vfio-pci but its operations. */
-	if (!device || device->ops != &vfio_pci_ops)
+	if (!device || why || device->ops != &vfio_pci_ops)
 		return NULL;
 
 	return to_core(device);
@@ -46,19 +112,109 @@ struct pci_dev *vfio_pci_liveupdate_pdev(struct vfio_pci_core_device *vdev)
 	return vdev->pdev;
 }
 
-bool vfio_pci_liveupdate_can_preserve(struct vfio_pci_core_device *vdev)
+/* Says why not, if the file is one of VFIO. */
+bool vfio_pci_liveupdate_can_preserve(struct file *file)
 {
-	struct pci_dev *pdev = vdev->pdev;
+	const char *why;
+	struct vfio_device *device = vfio_device_from_bound_file(file, &why);
+	struct pci_dev *pdev;
 
-	return !pdev->is_virtfn &&
-	       !(pdev->vendor == PCI_VENDOR_ID_INTEL && pci_is_display(pdev));
+	if (!device)
+		return false;
+
+	if (device->ops != &vfio_pci_ops) {
+		why = "its driver is not vfio-pci";
+	} else if (!why) {
+		pdev = to_core(device)->pdev;
+		if (pdev->is_virtfn)
+			why = "it is a virtual function";
+		else if (pdev->vendor == PCI_VENDOR_ID_INTEL && pci_is_display(pdev))
+			why = "it is graphics by Intel";
+	}
+	if (why)
+		dev_warn_ratelimited(device->dev, "liveupdate: cannot be preserved: %s\n", why);
+
+	return !why;
 }
 
-bool vfio_pci_liveupdate_keeps_running(struct vfio_pci_core_device *vdev)
+/*
+ * The PCI core has preserved the device by way of this file, or (NULL) not any more. Tells
+ * whether its user wants it not to be stopped, which can't be changed any more.
+ */
+int vfio_pci_liveupdate_set_preserved(struct pci_dev *pdev, struct file *file, bool *running)
 {
-	guard(mutex)(&vdev->vdev.dev_set->lock);
+	struct vfio_pci_core_device *vdev;
 
-	return vdev->liveupdate_keep_running;
+	guard(mutex)(&devices_lock);
+
+	vdev = find(pdev);
+	if (!vdev || vdev->liveupdate_leaving)
+		return -ENODEV;
+
+	vdev->liveupdate_file = file;
+	*running = vdev->liveupdate_keep_running;
+
+	return 0;
+}
+
+/* Is there nobody any more who has the preserved device open? */
+bool vfio_pci_liveupdate_is_gone(struct pci_dev *pdev)
+{
+	guard(mutex)(&devices_lock);
+
+	return !find(pdev);
+}
+
+/* Who removes it holds its lock until its user lets go, which shutdown would wait for. */
+int vfio_pci_liveupdate_freeze_removed(struct pci_dev *pdev)
+{
+	if (vfio_pci_liveupdate_is_gone(pdev))
+		return 0;
+
+	pci_err(pdev, "liveupdate: cannot be handed over: it is being removed, and its user has not closed it yet\n");
+
+	return -EBUSY;
+}
+
+/* Bind us to an incoming device that is ours, unless somebody has decided otherwise. */
+void vfio_pci_liveupdate_attach(struct pci_dev *pdev)
+{
+	struct device_driver *drv = &vfio_pci_driver.driver;
+	struct device *dev = &pdev->dev;
+	int err = 0;
+
+	if (READ_ONCE(dev->driver) || !device_match_driver_override(dev, drv))
+		return;
+
+	if (!device_has_driver_override(dev))
+		err = device_set_driver_override(dev, drv->name);
+	if (!err)
+		err = device_driver_attach(drv, dev);
+	if (err)
+		pci_warn(pdev, "liveupdate: cannot be bound to %s: %pe\n", drv->name,
+			 ERR_PTR(err));
+}
+
+/*
+ * One of our records can't be read, or leads to no device, so it is for one of those that
+ * no record leads to. Nobody can have that back: it must not be running when what it
+ * may write to is given back. What another driver has is its business.
+ */
+void vfio_pci_liveupdate_stop_unclaimed(void)
+{
+	struct pci_dev *pdev = NULL;
+
+	for_each_pci_dev(pdev) {
+		const struct device_driver *drv = READ_ONCE(pdev->dev.driver);
+
+		if (pci_is_bridge(pdev) || !pci_liveupdate_is_incoming(pdev) ||
+		    pci_liveupdate_is_stopped(pdev) ||
+		    (drv && drv != &vfio_pci_driver.driver) ||
+		    vfio_pci_liveupdate_is_claimed(pdev))
+			continue;
+		pci_warn(pdev, "liveupdate: no record says whose it is, so it is stopped\n");
+		pci_liveupdate_stop(pdev);
+	}
 }
 
 static void let_sleep(void *dev)
@@ -80,12 +236,19 @@ int vfio_pci_liveupdate_init_dev(struct vfio_pci_core_device *vdev)
 	return devm_add_action_or_reset(dev, let_sleep, dev);
 }
 
-/* What its last user wished is nothing to the next one. */
+/*
+ * What its last user wished is nothing to the next one. And it may have been stopped since
+ * the file was made.
+ */
 void vfio_pci_liveupdate_open_device(struct vfio_pci_core_device *vdev)
 {
-	lockdep_assert_held(&vdev->vdev.dev_set->lock);
+	guard(mutex)(&devices_lock);
 
 	vdev->liveupdate_keep_running = false;
+	if (!pci_liveupdate_is_incoming(vdev->pdev))
+		vdev->liveupdate_origin = VFIO_DEVICE_LIVEUPDATE_NEW;
+	vdev->liveupdate_running = vdev->liveupdate_origin == VFIO_DEVICE_LIVEUPDATE_KEPT_RUNNING &&
+				   !pci_liveupdate_is_stopped(vdev->pdev);
 }
 
 /*
@@ -98,43 +261,86 @@ static bool dma_needs_iommu(struct vfio_pci_core_device *vdev)
 	return !vdev->vdev.noiommu && device_iommu_mapped(&vdev->pdev->dev);
 }
 
+static void was_bound(struct vfio_device *device)
+{
+	pci_liveupdate_set_user(to_core(device)->pdev, PCI_LIVEUPDATE_TAKEN_OVER);
+}
+
+static void was_closed(struct vfio_device *device)
+{
+	struct pci_dev *pdev = to_core(device)->pdev;
+
+	if (!pci_liveupdate_is_incoming(pdev))
+		return;
+
+	pci_liveupdate_stop(pdev);
+	pci_liveupdate_set_user(pdev, PCI_LIVEUPDATE_CLOSED);
+}
+
+static void was_settled(struct vfio_device *device)
+{
+	vfio_pci_liveupdate_finished(to_core(device)->pdev);
+}
+
+static const struct vfio_retrieved_file_ops retrieved_file_ops = {
+	.was_bound = was_bound,
+	.was_closed = was_closed,
+	.was_settled = was_settled,
+};
+
+/* What has become of a device that was handed over running, or not. */
+static u32 origin_of(struct vfio_pci_core_device *vdev, bool running)
+{
+	struct pci_dev *pdev = vdev->pdev;
+
+	if (pci_liveupdate_is_stopped(pdev))
+		return READ_ONCE(pdev->liveupdate_user) == PCI_LIVEUPDATE_CLOSED ?
+		       VFIO_DEVICE_LIVEUPDATE_WAS_CLOSED : VFIO_DEVICE_LIVEUPDATE_WAS_REMOVED;
+	if (!running)
+		return VFIO_DEVICE_LIVEUPDATE_NOT_ASKED;
+	if (dma_needs_iommu(vdev)) {
+		pci_warn(pdev, "liveupdate: did not keep running, as its DMA needs the IOMMU now\n");
+		return VFIO_DEVICE_LIVEUPDATE_NEEDS_IOMMU;
+	}
+
+	return VFIO_DEVICE_LIVEUPDATE_KEPT_RUNNING;
+}
+
 struct file *vfio_pci_liveupdate_open(struct pci_dev *pdev, bool running)
 {
 	struct vfio_pci_core_device *vdev;
 	struct file *file;
 
-	guard(device)(&pdev->dev);
+	guard(mutex)(&devices_lock);
 
-	vdev = core_of(pdev);
-	if (!vdev)
+	vdev = find(pdev);
+	if (!vdev || vdev->liveupdate_leaving)
 		return ERR_PTR(-ENODEV);
 
-	file = vfio_device_create_file(&vdev->vdev);
+	file = vfio_device_create_file(&vdev->vdev, &retrieved_file_ops);
 	if (IS_ERR(file))
 		return file;
 
-	if (running && dma_needs_iommu(vdev)) {
-		pci_warn(pdev, "liveupdate: did not keep running, as its DMA needs the IOMMU now\n");
-		running = false;
-	}
-
-	guard(mutex)(&vdev->vdev.dev_set->lock);
-	vdev->liveupdate_running = running;
+	vdev->liveupdate_origin = origin_of(vdev, running);
+	pci_liveupdate_set_user(pdev, PCI_LIVEUPDATE_RETRIEVED);
 
 	return file;
 }
 
-void vfio_pci_liveupdate_finished(struct vfio_pci_core_device *vdev)
+/* Once it is finished, a device may sleep, when it is not in use. */
+void vfio_pci_liveupdate_finished(struct pci_dev *pdev)
 {
-	struct device *dev = &vdev->pdev->dev;
+	struct vfio_pci_core_device *vdev;
 
-	guard(mutex)(&vdev->vdev.dev_set->lock);
+	guard(mutex)(&devices_lock);
 
-	vdev->liveupdate_running = false;
-	/* As it is open, the driver stays, and the device sleeps only when it is closed. */
-	if (vdev->liveupdate_awake)
-		devm_release_action(dev, let_sleep, dev);
+	vdev = find(pdev);
+	if (!vdev || vdev->liveupdate_leaving || !vdev->liveupdate_awake ||
+	    pci_liveupdate_is_incoming(pdev))
+		return;
+
 	vdev->liveupdate_awake = false;
+	devm_release_action(&pdev->dev, let_sleep, &pdev->dev);
 }
 
 static bool is_frozen(struct vfio_pci_core_device *vdev)
@@ -166,7 +372,7 @@ static int set_feature(struct vfio_pci_core_device *vdev, u32 flags)
 	if (flags & ~VFIO_DEVICE_LIVEUPDATE_RUNNING)
 		return -EINVAL;
 
-	guard(mutex)(&vdev->vdev.dev_set->lock);
+	guard(mutex)(&devices_lock);
 	if (pci_liveupdate_outgoing(pdev))
 		return -EBUSY;
 	if (keep_running && dma_needs_iommu(vdev)) {
@@ -197,10 +403,15 @@ int vfio_pci_liveupdate_ioctl_feature(struct vfio_device *device, u32 flags,
 	if (flags & VFIO_DEVICE_FEATURE_SET) {
 		if (copy_from_user(&feature, arg, sizeof(feature)))
 			return -EFAULT;
+		if (feature.origin)
+			return -EINVAL;
 		return set_feature(vdev, feature.flags);
 	}
 
-	if (vfio_pci_liveupdate_keeps_running(vdev))
-		feature.flags = VFIO_DEVICE_LIVEUPDATE_RUNNING;
+	scoped_guard(mutex, &devices_lock) {
+		if (vdev->liveupdate_keep_running)
+			feature.flags = VFIO_DEVICE_LIVEUPDATE_RUNNING;
+		feature.origin = vdev->liveupdate_origin;
+	}
 	return copy_to_user(arg, &feature, sizeof(feature)) ? -EFAULT : 0;
 }

@@ -4,7 +4,10 @@
 //!
 //! C header: [`vfio_pci_liveupdate.h`](srctree/drivers/vfio/pci/liveupdate/vfio_pci_liveupdate.h)
 
-use core::ptr::NonNull;
+use core::ptr::{
+    null_mut,
+    NonNull, //
+};
 use kernel::{
     bindings,
     error::{
@@ -60,20 +63,6 @@ impl Device {
         unsafe { &*pdev.cast() }
     }
 
-    /// Whether the device is of a kind that can be preserved.
-    pub(crate) fn can_be_preserved(&self) -> bool {
-        // SAFETY: By the type invariant the device is valid.
-        unsafe { bindings::vfio_pci_liveupdate_can_preserve(self.as_raw()) }
-    }
-
-    /// Whether the user wants the device not to be stopped. Settled once it is preserved.
-    ///
-    /// Context: May sleep. Takes the lock of the device set.
-    pub(crate) fn keeps_running(&self) -> bool {
-        // SAFETY: By the type invariant the device is valid.
-        unsafe { bindings::vfio_pci_liveupdate_keeps_running(self.as_raw()) }
-    }
-
     /// Lets the user do nothing to the device any more.
     ///
     /// Context: May sleep. Takes locks of the device.
@@ -93,18 +82,85 @@ impl Device {
         // SAFETY: By the type invariant the device is open.
         unsafe { bindings::vfio_pci_core_unfreeze(self.as_raw()) };
     }
+}
 
-    /// Makes an ordinary device of one that was handed over, if it is not one already.
-    ///
-    /// Context: May sleep. Takes the lock of the device set.
-    pub(crate) fn finish(&self) {
-        if !self.pdev().liveupdate_is_incoming() {
-            return;
-        }
-        self.pdev().liveupdate_finish();
-        // SAFETY: By the type invariant the device is open.
-        unsafe { bindings::vfio_pci_liveupdate_finished(self.as_raw()) };
-    }
+/// Whether a file is one of vfio-pci, and of a kind that can be preserved. If not, the log says
+/// why.
+pub(crate) fn can_preserve(file: &File) -> bool {
+    // SAFETY: The file is open, as there is a reference to it.
+    unsafe { bindings::vfio_pci_liveupdate_can_preserve(file.as_ptr()) }
+}
+
+/// Notes that a device is preserved by way of `file`. Tells whether its user wants it not to be
+/// stopped, which can't be changed any more.
+///
+/// Until [`unset_preserved`], the file must be LUO's.
+///
+/// # Errors
+///
+/// `ENODEV` when it is just being removed.
+pub(crate) fn set_preserved(pdev: &pci::Device, file: &File) -> Result<bool> {
+    let mut running = false;
+
+    // SAFETY: The device is valid. LUO has a reference to the file, until it unpreserves the file,
+    // before which the function is called with null.
+    to_result(unsafe {
+        bindings::vfio_pci_liveupdate_set_preserved(as_raw(pdev), file.as_ptr(), &mut running)
+    })?;
+    Ok(running)
+}
+
+/// Undoes [`set_preserved`].
+pub(crate) fn unset_preserved(pdev: &pci::Device) {
+    let mut running = false;
+
+    // An error means that the device was removed: then there is nothing to undo.
+    //
+    // SAFETY: The device is valid, and no file is passed.
+    let _ = unsafe {
+        bindings::vfio_pci_liveupdate_set_preserved(as_raw(pdev), null_mut(), &mut running)
+    };
+}
+
+/// Whether a device that was preserved is removed, and nobody has it open any more.
+pub(crate) fn is_gone(pdev: &pci::Device) -> bool {
+    // SAFETY: The device is valid.
+    unsafe { bindings::vfio_pci_liveupdate_is_gone(as_raw(pdev)) }
+}
+
+/// To be called in place of [`Device::freeze`] for a device that is being removed.
+///
+/// # Errors
+///
+/// `EBUSY` as long as its user has it open, which is logged.
+pub(crate) fn freeze_removed(pdev: &pci::Device) -> Result {
+    // SAFETY: The device is valid.
+    to_result(unsafe { bindings::vfio_pci_liveupdate_freeze_removed(as_raw(pdev)) })
+}
+
+/// Binds vfio-pci to a device that has no driver.
+///
+/// Context: May sleep. Takes the lock of the device.
+pub(crate) fn attach(pdev: &pci::Device) {
+    // SAFETY: The device is valid.
+    unsafe { bindings::vfio_pci_liveupdate_attach(as_raw(pdev)) };
+}
+
+/// Stops all devices that nobody can have back.
+///
+/// Context: May sleep. Takes the lock of the list of records.
+pub(crate) fn stop_unclaimed() {
+    // SAFETY: FFI call without requirements.
+    unsafe { bindings::vfio_pci_liveupdate_stop_unclaimed() };
+}
+
+/// Makes an ordinary device of one that was handed over.
+///
+/// Context: May sleep.
+pub(crate) fn finish(pdev: &pci::Device) {
+    pdev.liveupdate_finish();
+    // SAFETY: The device is valid.
+    unsafe { bindings::vfio_pci_liveupdate_finished(as_raw(pdev)) };
 }
 
 /// The address of a device: PCI segment, and bus, device and function number.
@@ -134,10 +190,10 @@ pub(crate) fn find((domain, bdf): (u32, u16)) -> Option<ARef<pci::Device>> {
 
 /// Makes a file for a device, as if its character device had been opened.
 ///
-/// `running` tells whether the device was not stopped, and is not to be reset now. If the IOMMU has
-/// stopped its DMA, it is reset all the same, and this is logged.
+/// `running` tells whether the device was handed over without being stopped. If nobody has stopped
+/// it since, nor the IOMMU, it isn't reset when the file is bound.
 ///
-/// Context: May sleep. Takes the lock of the device.
+/// Context: May sleep.
 ///
 /// # Errors
 ///

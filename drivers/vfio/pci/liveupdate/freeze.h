@@ -71,13 +71,11 @@ bool vfio_pci_core_keeps_reset_off(struct vfio_device_set *dev_set);
  * vfio_pci_core_keeps_running - tell whether a device was handed over without a stop
  * @vdev: the device, about to be opened
  *
- * Context: The lock of the device set is held.
+ * Context: While @vdev is being opened.
  * Return: true if @vdev must not be reset, nor its bus mastering be taken from it.
  */
 static inline bool vfio_pci_core_keeps_running(struct vfio_pci_core_device *vdev)
 {
-	lockdep_assert_held(&vdev->vdev.dev_set->lock);
-
 	return vdev->liveupdate_running;
 }
 

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! What the Live Update Orchestrator calls to preserve the files of vfio-pci.
+//!
+//! None of it waits for the lock of a device: who removes the device holds that, and may be waiting
+//! for what the orchestrator has locked. Nor for anything that a user may hold up.
 
 use crate::{
     device::{
         self,
         Device, //
     },
+    incoming,
     record::{
         self,
         Record, //
@@ -36,106 +40,120 @@ use kernel::{
 /// What this kernel keeps for a preserved file. Dropping it takes all of it back.
 pub(crate) struct State {
     _record: Preserved<Record>,
-    _preservation: Preservation,
+    preservation: Preservation,
+}
+
+impl Drop for State {
+    fn drop(&mut self) {
+        device::unset_preserved(self.preservation.device());
+    }
 }
 
 /// Files of vfio-pci.
 pub(crate) struct Files;
 
-/// The record of a file that was handed over, if it can be read.
-fn read(handle: Handle) -> Result<Record> {
-    let record: Record = handle.peek()?;
-
-    if record.is_readable() {
-        Ok(record)
-    } else {
-        Err(EINVAL)
-    }
-}
-
-/// The device that a record is of, if it is there and waits to be retrieved or finished.
-fn incoming(record: &Record) -> Option<ARef<pci::Device>> {
-    device::find(record.address())
-        .filter(|pdev| pdev.liveupdate_is_incoming() && record.is_of(pdev))
-}
-
 #[vtable]
 impl FileHandler for Files {
     const COMPATIBLE: &'static CStr = record::COMPATIBLE;
+    // Who closes it has its device stopped.
+    const KEEPS_NO_FILE: bool = true;
     type Preserved = KBox<State>;
 
     fn can_preserve(file: &File) -> bool {
-        Device::of(file).is_some_and(Device::can_be_preserved)
+        device::can_preserve(file)
     }
 
     fn preserve(file: &File) -> Result<(KBox<State>, Handle)> {
-        let device = Device::of(file).ok_or(EINVAL)?;
-        let mut record = Preserved::new(Record::of(device.pdev()))?;
-        let handle = record.handle();
-        let preservation = device.pdev().liveupdate_preserve()?;
+        let pdev = Device::of(file).ok_or(EINVAL)?.pdev();
 
-        // The user can't change it any more.
-        if device.keeps_running() {
-            record.set_running();
+        if pdev.liveupdate_is_incoming() {
+            return Err(EBUSY);
         }
 
-        let state = State {
-            _record: record,
-            _preservation: preservation,
-        };
-        Ok((KBox::new(state, GFP_KERNEL)?, handle))
+        let record = Preserved::new(Record::of(pdev))?;
+        let handle = record.handle();
+        let mut state = KBox::new(
+            State {
+                _record: record,
+                preservation: pdev.liveupdate_preserve()?,
+            },
+            GFP_KERNEL,
+        )?;
+
+        if device::set_preserved(pdev, file)? {
+            state._record.set_running();
+        }
+        Ok((state, handle))
     }
 
-    fn freeze(file: &File, _state: &State, handle: Handle) -> Result<Handle> {
-        Device::of(file).ok_or(EINVAL)?.freeze()?;
+    fn freeze(file: Option<&File>, state: &State, handle: Handle) -> Result<Handle> {
+        match file {
+            Some(file) => Device::of(file).ok_or(EINVAL)?.freeze()?,
+            None => device::freeze_removed(state.preservation.device())?,
+        }
         Ok(handle)
     }
 
-    fn unfreeze(file: &File, _state: &State) {
-        if let Some(device) = Device::of(file) {
+    fn unfreeze(file: Option<&File>, _state: &State) {
+        if let Some(device) = file.and_then(Device::of) {
             device.unfreeze();
         }
     }
 
+    fn is_gone(state: &State) -> bool {
+        device::is_gone(state.preservation.device())
+    }
+
     fn retrieve(handle: Handle) -> Result<ARef<File>> {
-        let record = read(handle).inspect_err(|_| {
-            pr_err!("liveupdate: the previous kernel's record at {handle} cannot be read\n")
-        })?;
-        let pdev = incoming(&record).ok_or(ENODEV)?;
+        let Some(record) = incoming::record(handle) else {
+            pr_err!("liveupdate: the previous kernel's record at {handle} cannot be read\n");
+            device::stop_unclaimed();
+            return Err(EINVAL);
+        };
+        let pdev = incoming::device_of(record).ok_or(ENODEV)?;
 
         device::open(&pdev, record.is_running())
     }
 
     fn can_finish(file: Retrieval<'_>, handle: Handle) -> bool {
+        if incoming::record(handle).and_then(incoming::device_of).is_none() {
+            // Then it is for another device, for all we know, which may be running.
+            device::stop_unclaimed();
+            return true;
+        }
+
         match file {
-            Retrieval::NotAttempted => false,
             Retrieval::Done(file) => Device::of(file).is_some(),
-            // A device that is there may be running, for all we know. One that is lost, or not
-            // known, will never be bound.
-            Retrieval::Failed(_) => !read(handle).is_ok_and(|record| incoming(&record).is_some()),
+            // It was stopped when that happened.
+            Retrieval::Closed => true,
+            // It may be running, and it can be tried again.
+            Retrieval::NotAttempted | Retrieval::Failed(_) => false,
         }
     }
 
-    fn finish(file: Retrieval<'_>, handle: Handle) {
+    fn finish(_file: Retrieval<'_>, handle: Handle) {
+        if let Some(record) = incoming::record(handle) {
+            if let Some(pdev) = incoming::device_of(record) {
+                device::finish(&pdev);
+            }
+        }
+        incoming::forget(handle);
         if Restored::<Record>::restore(handle).is_err() {
             pr_err!("liveupdate: nothing was preserved at {handle}\n");
-        }
-
-        // By way of the file: who unbinds the driver holds the device's lock until it is closed.
-        if let Retrieval::Done(file) = file {
-            if let Some(device) = Device::of(file) {
-                device.finish();
-            }
         }
     }
 }
 
-static FILES: Handler<Files> = Handler::new();
+pub(crate) static FILES: Handler<Files> = Handler::new();
 
 /// Registers the handler. Without it, as when live update is off, vfio-pci works as ever.
 pub(crate) fn register() -> Option<Registration<Files>> {
     FILES
         .register(pci::liveupdate::register_flb)
+        .and_then(|registration| {
+            incoming::read_all()?;
+            Ok(registration)
+        })
         .inspect_err(|&error| {
             if error != EOPNOTSUPP {
                 pr_err!(

@@ -9,7 +9,10 @@ use crate::device;
 use core::mem::offset_of;
 use kernel::{
     bindings,
-    kho::Preservable,
+    kho::{
+        Handle,
+        Preservable, //
+    },
     pci,
     prelude::*, //
 };
@@ -25,6 +28,7 @@ const VERSION: u32 = bindings::VFIO_PCI_SER_VERSION;
 const RUNNING: u32 = bindings::VFIO_PCI_SER_RUNNING;
 
 /// A file that is preserved; `struct vfio_pci_ser`.
+#[derive(Clone, Copy)]
 #[repr(C)]
 pub(crate) struct Record {
     version: u32,
@@ -72,8 +76,23 @@ impl Record {
         self.flags & RUNNING != 0
     }
 
-    /// Whether this kernel knows what all of it means.
-    pub(crate) fn is_readable(&self) -> bool {
+    /// The record of a file that was handed over.
+    ///
+    /// # Errors
+    ///
+    /// `ENOENT` when nothing was preserved there, `EINVAL` when this kernel doesn't know what all of
+    /// it means.
+    pub(crate) fn read(handle: Handle) -> Result<Self> {
+        let record: Self = handle.peek()?;
+
+        if record.is_readable() {
+            Ok(record)
+        } else {
+            Err(EINVAL)
+        }
+    }
+
+    fn is_readable(&self) -> bool {
         self.version == VERSION && self.flags & !RUNNING == 0 && self.reserved == 0
     }
 

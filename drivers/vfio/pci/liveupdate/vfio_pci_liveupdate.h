@@ -5,6 +5,8 @@
 #ifndef VFIO_PCI_LIVEUPDATE_H
 #define VFIO_PCI_LIVEUPDATE_H
 
+#include <linux/kho/abi/vfio_pci.h>
+#include <linux/liveupdate.h>
 #include <linux/pci.h>
 #include <linux/types.h>
 
@@ -25,8 +27,14 @@ extern struct pci_driver vfio_pci_driver;
 void vfio_pci_liveupdate_init(void);
 void vfio_pci_liveupdate_exit(void);
 
+/* incoming.rs: can somebody have the device back? */
+bool vfio_pci_liveupdate_is_claimed(struct pci_dev *pdev);
+
 /* device.c: for vfio_pci.c */
 int vfio_pci_liveupdate_init_dev(struct vfio_pci_core_device *vdev);
+void vfio_pci_liveupdate_add_device(struct vfio_pci_core_device *vdev);
+void vfio_pci_liveupdate_begin_remove(struct vfio_pci_core_device *vdev);
+void vfio_pci_liveupdate_end_remove(struct vfio_pci_core_device *vdev);
 void vfio_pci_liveupdate_open_device(struct vfio_pci_core_device *vdev);
 void vfio_pci_liveupdate_shutdown(struct pci_dev *pdev);
 int vfio_pci_liveupdate_ioctl_feature(struct vfio_device *device, u32 flags,
@@ -34,11 +42,15 @@ int vfio_pci_liveupdate_ioctl_feature(struct vfio_device *device, u32 flags,
 
 /* device.c: for device.rs, which documents them */
 struct vfio_pci_core_device *vfio_pci_liveupdate_device_of(struct file *file);
+bool vfio_pci_liveupdate_can_preserve(struct file *file);
 struct pci_dev *vfio_pci_liveupdate_pdev(struct vfio_pci_core_device *vdev);
-bool vfio_pci_liveupdate_can_preserve(struct vfio_pci_core_device *vdev);
-bool vfio_pci_liveupdate_keeps_running(struct vfio_pci_core_device *vdev);
+int vfio_pci_liveupdate_set_preserved(struct pci_dev *pdev, struct file *file, bool *running);
+bool vfio_pci_liveupdate_is_gone(struct pci_dev *pdev);
+int vfio_pci_liveupdate_freeze_removed(struct pci_dev *pdev);
+void vfio_pci_liveupdate_attach(struct pci_dev *pdev);
+void vfio_pci_liveupdate_stop_unclaimed(void);
 struct file *vfio_pci_liveupdate_open(struct pci_dev *pdev, bool running);
-void vfio_pci_liveupdate_finished(struct vfio_pci_core_device *vdev);
+void vfio_pci_liveupdate_finished(struct pci_dev *pdev);
 
 #else
 
@@ -53,6 +65,18 @@ static inline void vfio_pci_liveupdate_exit(void)
 static inline int vfio_pci_liveupdate_init_dev(struct vfio_pci_core_device *vdev)
 {
 	return 0;
+}
+
+static inline void vfio_pci_liveupdate_add_device(struct vfio_pci_core_device *vdev)
+{
+}
+
+static inline void vfio_pci_liveupdate_begin_remove(struct vfio_pci_core_device *vdev)
+{
+}
+
+static inline void vfio_pci_liveupdate_end_remove(struct vfio_pci_core_device *vdev)
+{
 }
 
 static inline void vfio_pci_liveupdate_open_device(struct vfio_pci_core_device *vdev)

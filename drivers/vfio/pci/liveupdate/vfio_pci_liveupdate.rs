@@ -7,14 +7,17 @@
 //!
 //! - [`handler`]: what is called when.
 //! - [`device`]: what can be done to a device of vfio-pci.
+//! - [`incoming`]: what the previous kernel handed over, and to whom.
 //! - [`record`]: the format in which one kernel tells the next about a file.
 //!
 //! Locks, outermost first:
 //!
-//! 1. LUO's, of the session and the file, held by whoever calls [`handler`].
-//! 2. The device's, to look for its driver when a file is retrieved. Finishing must not take it:
-//!    who unbinds the driver holds it until the file is closed, which LUO does after that.
-//! 3. That of the device set, for what a user wishes and what was handed over.
+//! 1. LUO's, of the session and the file, held by whoever calls [`handler`]. Whoever removes a
+//!    device may hold the device's lock, and that of the PCI bus, and wait for these. So none of
+//!    the latter may be waited for in [`handler`]; nor that of the device set, which is held while
+//!    memory is accessed that belongs to a user.
+//! 2. That of the list of records, in [`incoming`].
+//! 3. That of the list of devices, in `device.c`, which also protects what a user wishes.
 //! 4. `igate`, `ioeventfds_lock` or `memory_lock`, one at a time, to freeze the device.
 //!
 //! No lock keeps a user's system calls out of a frozen device: they are counted, see
@@ -31,6 +34,7 @@ use kernel::{
 
 mod device;
 mod handler;
+mod incoming;
 mod record;
 
 const __LOG_PREFIX: &[u8] = b"vfio-pci\0";
@@ -68,9 +72,19 @@ kernel::sync::global_lock! {
 #[export]
 unsafe extern "C" fn vfio_pci_liveupdate_init() {
     // SAFETY: By the safety requirements.
-    unsafe { REGISTRATION.init() };
+    unsafe {
+        incoming::init();
+        REGISTRATION.init();
+    }
 
-    *REGISTRATION.lock() = handler::register();
+    let registration = handler::register();
+    let is_registered = registration.is_some();
+
+    *REGISTRATION.lock() = registration;
+    // Whoever asked for this module asks for a file next, and perhaps once only.
+    if is_registered {
+        incoming::attach();
+    }
 }
 
 /// Ends to preserve files.

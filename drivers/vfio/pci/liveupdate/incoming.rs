@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The records that the previous kernel handed over to us.
+//!
+//! If one of them can't be read, or leads nowhere, it is not known which device it was for. What
+//! is known are the others: a device that none of them leads to is one that nobody can have back.
+
+use crate::{
+    device,
+    handler::FILES,
+    record::Record, //
+};
+use kernel::{
+    bindings,
+    kho::Handle,
+    pci,
+    prelude::*,
+    sync::aref::ARef, //
+};
+
+/// What was handed over for a file that isn't finished.
+struct Incoming {
+    handle: Handle,
+    /// There if it can be read, and is not the second one of a device.
+    record: Option<Record>,
+}
+
+kernel::sync::global_lock! {
+    // SAFETY: `init()` initialises it before anything uses it.
+    unsafe(uninit) static INCOMING: Mutex<KVec<Incoming>> = KVec::new();
+}
+
+/// # Safety
+///
+/// To be called once, before anything else of this module.
+pub(crate) unsafe fn init() {
+    // SAFETY: By the safety requirements.
+    unsafe { INCOMING.init() };
+}
+
+/// Reads all records. The handler has to be registered.
+pub(crate) fn read_all() -> Result {
+    let mut all: KVec<Incoming> = KVec::new();
+    let mut complete: Result = Ok(());
+
+    FILES.for_each_incoming(|handle| {
+        let is_new = |record: &Record| {
+            all.iter()
+                .filter_map(|other| other.record.as_ref())
+                .all(|other| other.address() != record.address())
+        };
+        let record = Record::read(handle).ok().filter(is_new);
+
+        if let Err(error) = all.push(Incoming { handle, record }, GFP_KERNEL) {
+            complete = Err(error.into());
+        }
+    })?;
+    complete?;
+    *INCOMING.lock() = all;
+    Ok(())
+}
+
+/// The file that is finished is nobody's any more.
+pub(crate) fn forget(handle: Handle) {
+    INCOMING.lock().retain(|incoming| incoming.handle != handle);
+}
+
+/// The record of a file, if it can be read.
+pub(crate) fn record(handle: Handle) -> Option<Record> {
+    INCOMING
+        .lock()
+        .iter()
+        .find(|incoming| incoming.handle == handle)
+        .and_then(|incoming| incoming.record)
+}
+
+/// The device that a record leads to, if it is there and waits to be retrieved or finished.
+pub(crate) fn device_of(record: Record) -> Option<ARef<pci::Device>> {
+    device::find(record.address())
+        .filter(|pdev| pdev.liveupdate_is_incoming() && record.is_of(pdev))
+}
+
+/// Binds vfio-pci to all devices that the records lead to.
+pub(crate) fn attach() {
+    for index in 0.. {
+        let Some(record) = INCOMING.lock().get(index).map(|incoming| incoming.record) else {
+            return;
+        };
+
+        if let Some(pdev) = record.and_then(device_of) {
+            device::attach(&pdev);
+        }
+    }
+}
+
+/// Tells whether one of the records leads to a device, so that somebody can have it back.
+///
+/// # Safety
+///
+/// `pdev` must point to a valid device.
+#[export]
+unsafe extern "C" fn vfio_pci_liveupdate_is_claimed(pdev: *mut bindings::pci_dev) -> bool {
+    // SAFETY: By the safety requirements; `pci::Device` is a transparent wrapper of it.
+    let pdev: &pci::Device = unsafe { &*pdev.cast() };
+    let address = device::address(pdev);
+
+    INCOMING
+        .lock()
+        .iter()
+        .filter_map(|incoming| incoming.record)
+        .any(|record| record.address() == address && record.is_of(pdev))
+}
