@@ -5,37 +5,78 @@
  */
 
 #include <linux/anon_inodes.h>
+#include <linux/device.h>
 #include <linux/err.h>
 #include <linux/export.h>
 #include <linux/fs.h>
-#include <linux/limits.h>
 #include <linux/liveupdate.h>
+#include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/vfio_liveupdate.h>
 #include <linux/wait_bit.h>
 
 #include "vfio.h"
 
-/* What is added to the number of users while a device is frozen */
-#define VFIO_FROZEN	INT_MIN
-
-/* How long the jump to the next kernel waits for a user's system call */
+/* How long a jump to the next kernel waits for users' system calls */
 #define VFIO_FREEZE_TIMEOUT	(10 * HZ)
 
-void vfio_device_end_use(struct vfio_device *device)
+/*
+ * What is left of that. It is for all devices together, so that who has many can't make it
+ * longer. A jump ends, or is called off, by a device that is refused or by others that are
+ * unfrozen: either begins anew. Live update freezes one after the other.
+ */
+static long time_left = VFIO_FREEZE_TIMEOUT;
+
+struct vfio_use *vfio_device_begin_use(struct vfio_device *device, struct vfio_use *use)
 {
-	if (atomic_dec_return(&device->users) == VFIO_FROZEN)
-		wake_up_var(&device->users);
+	guard(spinlock)(&device->uses_lock);
+
+	if (device->frozen)
+		return NULL;
+
+	use->device = device;
+	use->task = current;
+	list_add_tail(&use->entry, &device->uses);
+
+	return use;
+}
+
+void vfio_device_end_use(struct vfio_use *use)
+{
+	struct vfio_device *device = use->device;
+
+	guard(spinlock)(&device->uses_lock);
+
+	list_del(&use->entry);
+	if (device->frozen && list_empty(&device->uses))
+		wake_up_var_locked(&device->uses, &device->uses_lock);
+}
+
+static bool is_used(struct vfio_device *device)
+{
+	guard(spinlock)(&device->uses_lock);
+
+	return !list_empty(&device->uses);
 }
 
 int vfio_device_freeze(struct vfio_device *device)
 {
-	atomic_add(VFIO_FROZEN, &device->users);
-	if (wait_var_event_timeout(&device->users,
-				   atomic_read_acquire(&device->users) == VFIO_FROZEN,
-				   VFIO_FREEZE_TIMEOUT))
-		return 0;
+	struct vfio_use *use;
 
+	scoped_guard(spinlock, &device->uses_lock)
+		device->frozen = true;
+
+	time_left = wait_var_event_timeout(&device->uses, !is_used(device), time_left);
+
+	scoped_guard(spinlock, &device->uses_lock) {
+		use = list_first_entry_or_null(&device->uses, struct vfio_use, entry);
+		if (!use)
+			return 0;
+		/* While it is in the list, its task is in the system call. */
+		dev_err(device->dev,
+			"liveupdate: cannot be handed over: a system call of %s[%d] on it does not end\n",
+			use->task->comm, task_pid_nr(use->task));
+	}
 	vfio_device_unfreeze(device);
 
 	return -EBUSY;
@@ -44,7 +85,11 @@ EXPORT_SYMBOL_GPL(vfio_device_freeze);
 
 void vfio_device_unfreeze(struct vfio_device *device)
 {
-	atomic_sub(VFIO_FROZEN, &device->users);
+	time_left = VFIO_FREEZE_TIMEOUT;
+
+	guard(spinlock)(&device->uses_lock);
+
+	device->frozen = false;
 }
 EXPORT_SYMBOL_GPL(vfio_device_unfreeze);
 

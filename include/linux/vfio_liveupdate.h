@@ -7,37 +7,54 @@
 #ifndef _LINUX_VFIO_LIVEUPDATE_H
 #define _LINUX_VFIO_LIVEUPDATE_H
 
-#include <linux/atomic.h>
 #include <linux/cleanup.h>
+#include <linux/list.h>
 #include <linux/pci.h>
 #include <linux/pci_liveupdate.h>
+#include <linux/spinlock.h>
 #include <linux/vfio.h>
 
 struct file;
+struct task_struct;
+
+/* A system call on a device that is under way. Lives on the stack of who makes it. */
+struct vfio_use {
+	struct vfio_device *device;
+	struct list_head entry;		/* in its list */
+	struct task_struct *task;	/* who makes it */
+};
 
 #if IS_ENABLED(CONFIG_VFIO_PCI_LIVEUPDATE)
 
 /**
- * vfio_device_begin_use - begin to do something to a device for its user
- * @device: the device
- *
- * The vfio_use class calls this, and vfio_device_end_use() at the end of its scope.
- *
- * Context: Any context. Holds up who freezes @device until vfio_device_end_use().
- * Return: @device, or NULL when it is frozen.
+ * vfio_device_init_uses - begin to count what is done to a device for its user
+ * @device: the device, being allocated
  */
-static inline struct vfio_device *vfio_device_begin_use(struct vfio_device *device)
+static inline void vfio_device_init_uses(struct vfio_device *device)
 {
-	return atomic_inc_unless_negative(&device->users) ? device : NULL;
+	spin_lock_init(&device->uses_lock);
+	INIT_LIST_HEAD(&device->uses);
 }
 
 /**
- * vfio_device_end_use - end what vfio_device_begin_use() began
+ * vfio_device_begin_use - begin to do something to a device for its user
  * @device: the device
+ * @use: what tells who does it, valid until vfio_device_end_use()
  *
- * Context: Any context.
+ * The vfio_use class calls this, and vfio_device_end_use() at the end of its scope.
+ *
+ * Context: Process context. Holds up who freezes @device until vfio_device_end_use().
+ * Return: @use, or NULL when @device is frozen.
  */
-void vfio_device_end_use(struct vfio_device *device);
+struct vfio_use *vfio_device_begin_use(struct vfio_device *device, struct vfio_use *use);
+
+/**
+ * vfio_device_end_use - end what vfio_device_begin_use() began
+ * @use: what it was given
+ *
+ * Context: Process context.
+ */
+void vfio_device_end_use(struct vfio_use *use);
 
 /**
  * vfio_device_freeze - let the user do nothing to a device any more
@@ -45,8 +62,11 @@ void vfio_device_end_use(struct vfio_device *device);
  *
  * Further system calls on the device's files fail. Waits for those that are under way.
  *
- * Context: May sleep, for some seconds. Not to be called in such a system call.
- * Return: 0, or -EBUSY when one takes too long. The device is not frozen then.
+ * Context: May sleep, for some seconds: for all devices together not longer than that
+ *          until one of them is refused or unfrozen. Not to be called in such a system
+ *          call, nor for two devices at the same time.
+ * Return: 0, or -EBUSY when one takes too long, which is logged with the name of who
+ *         makes it. The device is not frozen then.
  */
 int vfio_device_freeze(struct vfio_device *device);
 
@@ -54,7 +74,7 @@ int vfio_device_freeze(struct vfio_device *device);
  * vfio_device_unfreeze - undo vfio_device_freeze()
  * @device: the device, frozen
  *
- * Context: Any context.
+ * Context: Process context. Not to be called while another device is being frozen.
  */
 void vfio_device_unfreeze(struct vfio_device *device);
 
@@ -114,12 +134,17 @@ struct file *vfio_device_create_file(struct vfio_device *device,
 
 #else
 
-static inline struct vfio_device *vfio_device_begin_use(struct vfio_device *device)
+static inline void vfio_device_init_uses(struct vfio_device *device)
 {
-	return device;
 }
 
-static inline void vfio_device_end_use(struct vfio_device *device)
+static inline struct vfio_use *vfio_device_begin_use(struct vfio_device *device,
+						     struct vfio_use *use)
+{
+	return use;
+}
+
+static inline void vfio_device_end_use(struct vfio_use *use)
 {
 }
 
@@ -131,7 +156,8 @@ static inline bool vfio_device_is_incoming(struct vfio_device *device)
 #endif
 
 /* While there is one that is not NULL, @device is not frozen. */
-DEFINE_CLASS(vfio_use, struct vfio_device *, if (_T) vfio_device_end_use(_T),
-	     vfio_device_begin_use(device), struct vfio_device *device)
+DEFINE_CLASS(vfio_use, struct vfio_use *, if (_T) vfio_device_end_use(_T),
+	     vfio_device_begin_use(device, use),
+	     struct vfio_device *device, struct vfio_use *use)
 
 #endif /* _LINUX_VFIO_LIVEUPDATE_H */

@@ -354,14 +354,9 @@ void vfio_pci_liveupdate_shutdown(struct pci_dev *pdev)
 {
 	struct vfio_pci_core_device *vdev = core_of(pdev);
 
-	if (!vdev || !is_frozen(vdev))
-		return;
-
-	/* Nobody listens to its interrupts until its user has it back. */
-	pci_intx(pdev, 0);
-	/* Settled when it was preserved; its user could be holding the lock. */
-	if (!READ_ONCE(vdev->liveupdate_keep_running))
-		vfio_pci_core_quiesce(vdev);
+	/* The wish was settled when it was preserved; its user could be holding the lock. */
+	if (vdev && is_frozen(vdev))
+		vfio_pci_core_hand_over(vdev, READ_ONCE(vdev->liveupdate_keep_running));
 }
 
 static int set_feature(struct vfio_pci_core_device *vdev, u32 flags)

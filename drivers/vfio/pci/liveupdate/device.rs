@@ -69,7 +69,7 @@ impl Device {
     ///
     /// # Errors
     ///
-    /// `EBUSY` when it is in use in a way that would not survive, which is logged.
+    /// `EBUSY` when a system call on it does not end, which is logged.
     pub(crate) fn freeze(&self) -> Result {
         // SAFETY: By the type invariant the device is open.
         to_result(unsafe { bindings::vfio_pci_core_freeze(self.as_raw()) })

@@ -12,53 +12,21 @@
 #include "../vfio_pci_priv.h"
 #include "freeze.h"
 
-/* What keeps @vdev from being handed over as it is, for the log; NULL if nothing does. */
-static const char *what_is_in_use(struct vfio_pci_core_device *vdev)
-{
-	scoped_guard(mutex, &vdev->igate) {
-		if (vdev->irq_type != VFIO_PCI_NUM_IRQS)
-			return "interrupts are enabled";
-	}
-
-	scoped_guard(mutex, &vdev->ioeventfds_lock) {
-		if (vdev->ioeventfds_nr)
-			return "it has ioeventfds";
-	}
-
-	/* They would be reset with it. */
-	if (pci_num_vf(vdev->pdev))
-		return "it has virtual functions";
-
-	scoped_guard(rwsem_read, &vdev->memory_lock) {
-		if (vdev->pm_runtime_engaged || vdev->pdev->current_state != PCI_D0)
-			return "it is in a state of low power";
-	}
-
-	return NULL;
-}
-
-static int refuse(struct vfio_pci_core_device *vdev, const char *use)
-{
-	pci_err(vdev->pdev,
-		"liveupdate: cannot be handed over while %s: its user must end that first\n", use);
-
-	return -EBUSY;
-}
-
 int vfio_pci_core_freeze(struct vfio_pci_core_device *vdev)
 {
-	const char *use;
+	int ret;
 
-	/* First, so that what is found afterwards does not change. */
-	if (vfio_device_freeze(&vdev->vdev))
-		return refuse(vdev, "a system call on it goes on and on");
+	ret = vfio_device_freeze(&vdev->vdev);
+	if (ret)
+		return ret;
 
-	use = what_is_in_use(vdev);
-	if (use) {
-		vfio_device_unfreeze(&vdev->vdev);
-		return refuse(vdev, use);
-	}
-
+	/*
+	 * From here on nothing waits for a user: only system calls hold memory_lock for long,
+	 * and there are none. Who has the device's memory mapped as a DMA buffer has to let it
+	 * go when told so, once its fences have passed, all of which do.
+	 *
+	 * A device that sleeps is not touched by any of this.
+	 */
 	vfio_pci_zap_and_down_write_memory_lock(vdev);
 	vfio_pci_dma_buf_move(vdev, true);
 	vdev->liveupdate_frozen = true;
@@ -70,17 +38,29 @@ EXPORT_SYMBOL_GPL(vfio_pci_core_freeze);
 
 void vfio_pci_core_unfreeze(struct vfio_pci_core_device *vdev)
 {
-	down_write(&vdev->memory_lock);
-	vdev->liveupdate_frozen = false;
-	if (__vfio_pci_memory_enabled(vdev))
-		vfio_pci_dma_buf_move(vdev, false);
-	up_write(&vdev->memory_lock);
+	struct vfio_pci_ioeventfd *ioeventfd;
+
+	scoped_guard(mutex, &vdev->ioeventfds_lock) {
+		guard(rwsem_write)(&vdev->memory_lock);
+
+		vdev->liveupdate_frozen = false;
+		/* One that its user lets sleep has not given out its memory. */
+		if (!vdev->pm_runtime_engaged && __vfio_pci_memory_enabled(vdev))
+			vfio_pci_dma_buf_move(vdev, false);
+
+		list_for_each_entry(ioeventfd, &vdev->ioeventfds_list, next) {
+			if (ioeventfd->held_back)
+				vfio_pci_ioeventfd_write(ioeventfd);
+			ioeventfd->held_back = false;
+		}
+	}
 
 	vfio_device_unfreeze(&vdev->vdev);
 }
 EXPORT_SYMBOL_GPL(vfio_pci_core_unfreeze);
 
-void vfio_pci_core_quiesce(struct vfio_pci_core_device *vdev)
+/* Take bus mastering from it and reset it, if it can be reset. */
+static void quiesce(struct vfio_pci_core_device *vdev)
 {
 	struct pci_dev *pdev = vdev->pdev;
 	struct pci_dev *bridge = pci_upstream_bridge(pdev);
@@ -103,7 +83,30 @@ void vfio_pci_core_quiesce(struct vfio_pci_core_device *vdev)
 	if (bridge)
 		pci_cfg_access_unlock(bridge);
 }
-EXPORT_SYMBOL_GPL(vfio_pci_core_quiesce);
+
+void vfio_pci_core_hand_over(struct vfio_pci_core_device *vdev, bool keep_running)
+{
+	struct pci_dev *pdev = vdev->pdev;
+
+	/* Where VFIO lets it sleep, the PCI core has woken it; but not where its user did. */
+	scoped_guard(rwsem_write, &vdev->memory_lock)
+		vfio_pci_set_power_state(vdev, PCI_D0);
+
+	/* As when it is closed. Nothing that a user signals can switch any on after that. */
+	scoped_guard(mutex, &vdev->igate)
+		vfio_pci_set_irqs_ioctl(vdev, VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_TRIGGER,
+					vdev->irq_type, 0, 0, NULL);
+	/* Nobody listens until its user has it back. */
+	pci_intx(pdev, 0);
+
+	if (pdev->current_state != PCI_D0) {
+		pci_err(pdev, "liveupdate: cannot be woken, is handed over stopped, without a reset\n");
+		pci_clear_master(pdev);
+	} else if (!keep_running) {
+		quiesce(vdev);
+	}
+}
+EXPORT_SYMBOL_GPL(vfio_pci_core_hand_over);
 
 bool vfio_pci_core_keeps_reset_off(struct vfio_device_set *dev_set)
 {

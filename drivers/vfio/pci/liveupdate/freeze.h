@@ -18,11 +18,13 @@
  * @vdev: the device, open
  *
  * From now on, the user can't do anything to the device. What was mapped of it is not
- * any more. When this is refused, system calls have failed only while it was decided.
+ * any more, and what ioeventfds write is held back. It may have interrupts, or sleep:
+ * that is not changed before vfio_pci_core_hand_over().
  *
- * Context: May sleep. Takes the device's locks.
- * Return: 0, or -EBUSY when the device is in use in a way that would not survive,
- *         which is logged.
+ * When this is refused, system calls have failed only while it was decided.
+ *
+ * Context: May sleep, see vfio_device_freeze(). Takes @vdev->memory_lock.
+ * Return: 0, or -EBUSY when a system call on the device does not end, which is logged.
  */
 int vfio_pci_core_freeze(struct vfio_pci_core_device *vdev);
 
@@ -30,12 +32,14 @@ int vfio_pci_core_freeze(struct vfio_pci_core_device *vdev);
  * vfio_pci_core_unfreeze - undo vfio_pci_core_freeze()
  * @vdev: the device
  *
- * Context: May sleep. Takes the device's locks.
+ * What ioeventfds were signalled to write meanwhile is written.
+ *
+ * Context: May sleep. Takes @vdev->ioeventfds_lock and memory_lock.
  */
 void vfio_pci_core_unfreeze(struct vfio_pci_core_device *vdev);
 
 /**
- * vfio_pci_core_is_frozen - tell whether nothing of a device may be mapped
+ * vfio_pci_core_is_frozen - tell whether a device may be neither mapped nor written to
  * @vdev: the device
  *
  * Context: @vdev->memory_lock is held.
@@ -49,14 +53,17 @@ static inline bool vfio_pci_core_is_frozen(struct vfio_pci_core_device *vdev)
 }
 
 /**
- * vfio_pci_core_quiesce - stop a frozen device for good
+ * vfio_pci_core_hand_over - do to a frozen device what can't be undone
  * @vdev: the device
+ * @keep_running: its user wishes so
  *
- * Takes bus mastering from the device and resets it, if it can be reset.
+ * Wakes the device and takes its interrupts away. Then, unless it is to keep running,
+ * takes bus mastering from it and resets it, if it can be reset.
  *
- * Context: May sleep. The device's lock and that of its parent are held.
+ * Context: May sleep. The device's lock and that of its parent are held. Takes
+ *          @vdev->memory_lock and igate.
  */
-void vfio_pci_core_quiesce(struct vfio_pci_core_device *vdev);
+void vfio_pci_core_hand_over(struct vfio_pci_core_device *vdev, bool keep_running);
 
 /**
  * vfio_pci_core_keeps_reset_off - tell whether a reset would hit a preserved device

@@ -18,9 +18,10 @@
 //!    memory is accessed that belongs to a user.
 //! 2. That of the list of records, in [`incoming`].
 //! 3. That of the list of devices, in `device.c`, which also protects what a user wishes.
-//! 4. `igate`, `ioeventfds_lock` or `memory_lock`, one at a time, to freeze the device.
+//! 4. `ioeventfds_lock` to unfreeze the device, or `igate` to take its interrupts away.
+//! 5. `memory_lock`, to freeze the device, and for these.
 //!
-//! No lock keeps a user's system calls out of a frozen device: they are counted, see
+//! No lock keeps a user's system calls out of a frozen device: they are in a list, see
 //! `include/linux/vfio_liveupdate.h`.
 //!
 //! `Documentation/driver-api/vfio-pci-liveupdate.rst` explains the model and what a user can do.

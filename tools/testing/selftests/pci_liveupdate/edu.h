@@ -7,6 +7,9 @@
 #define _SELFTESTS_PCI_LIVEUPDATE_EDU_H
 
 /* Registers, in its first BAR */
+#define EDU_LIVENESS	0x04	/* the complement of what was written */
+#define EDU_RAISE	0x60	/* interrupts */
+#define EDU_ACKNOWLEDGE	0x64
 #define EDU_SOURCE	0x80
 #define EDU_DESTINATION	0x88
 #define EDU_COUNT	0x90

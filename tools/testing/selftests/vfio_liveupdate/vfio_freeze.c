@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The reboot call fails while a preserved device is in use in a way that would not
- * survive, and the device works on. When all is well with it but another file calls off
- * the jump, the device can't be used in between, and works on as well: it is not reset.
+ * When the reboot call has frozen a preserved device and then fails, as the file of
+ * another device calls off the jump, the device could not be used in between, and works
+ * on as it was: it is not reset, raises its interrupts, sleeps if it slept, and what
+ * ioeventfds were to write meanwhile is written. Only a system call that does not end
+ * keeps a device from being frozen. The kernel says who makes it, and does not wait
+ * longer if there are several.
  */
 
 #include <errno.h>
@@ -29,28 +32,45 @@ static const char *topology(void)
 		"-device pcie-root-port,id=rp1,chassis=1,addr=4\n"
 		"-device edu,bus=rp1\n"
 		"-device pcie-root-port,id=rp2,chassis=2,addr=5\n"
-		"-device pci-testdev,bus=rp2\n"
-		"-device nvme-subsys,id=subsys\n"
+		"-device e1000e,bus=rp2,romfile=\n"
 		"-device pcie-root-port,id=rp3,chassis=3,addr=6\n"
-		"-device nvme,bus=rp3,subsys=subsys,serial=1," PLU_NVME_VFS;
+		"-device edu,bus=rp3\n"
+		"-device pcie-root-port,id=rp4,chassis=4,addr=7\n"
+		"-device pci-testdev,bus=rp4";
 }
 
-static const struct plu_id nvme[] = {
-	{ 0x1b36, 0x0010 },
+static const struct plu_id e1000e[] = {
+	{ 0x8086, 0x10d3 },
 	{ }
 };
 
+/* They are frozen in this order. */
 #define DEVICE		(&plu.dev[0])
-/* Driven by the test driver of PCI Live Update: its file can't be frozen if it is told so. */
-#define FAILING		(&plu.dev[1])
-#define NVME		(&plu.dev[2])
-#define LOCK_MODULE	"pci_liveupdate_lock"
+#define CARD		(&plu.dev[1])
+/* System calls on this one take long, if it is locked. */
+#define SLOW		(&plu.dev[2])
+/* Driven by the test driver of PCI Live Update: its file can't be frozen, as it is told. */
+#define FAILING		(&plu.dev[3])
+#define LOCK		"pci_liveupdate_lock"
+#define LOCK_ANOTHER	"vfio_lock_another"
 #define SESSION		"vfio-freeze"
 #define IOVA		0x100000
-/* How many seconds the kernel waits for a system call */
+/* How many seconds the kernel waits for system calls, and most of them */
 #define LONGEST_WAIT	10
+#define LONG_WAIT	7
 
-static struct vfio_pci_device *v;
+/* Registers of the network card, and how it interrupts by its first vector */
+#define CARD_CAUSES	0xc0
+#define CARD_RAISE	0xc8
+#define CARD_ENABLE	0xd0
+#define CARD_VECTORS	0xe4
+#define CARD_OTHER	0x1000000
+#define CARD_OTHER_IS_0	0x80000
+/* One of its I/O ports, that gives back what was written; and which BAR that is in */
+#define CARD_PORTS	2
+#define CARD_ADDRESS	0
+
+static struct vfio_pci_device *v, *card, *slow;
 static struct vlu_memory memory;
 
 static void check_it_works(unsigned int number)
@@ -63,104 +83,259 @@ static void check_it_works(unsigned int number)
 	       "the device works on");
 }
 
-static unsigned int times_refused(const struct plu_device *d, const char *why)
+/* --- System calls that take long ---------------------------------------------- */
+
+static pid_t start(bool (*call)(int file), int file)
+{
+	pid_t pid = fork();
+
+	if (pid < 0)
+		plu_bail("fork: %s", strerror(errno));
+	if (!pid)
+		exit(!call(file));
+
+	return pid;
+}
+
+static bool has_succeeded(pid_t pid)
+{
+	int status;
+
+	return waitpid(pid, &status, 0) == pid && WIFEXITED(status) && !WEXITSTATUS(status);
+}
+
+/* Not known without a look at the device */
+static bool read_status(int file)
+{
+	unsigned char byte;
+
+	return pread(file, &byte, 1, v->config_space.offset + PCI_STATUS) == 1;
+}
+
+/* Until this is undone */
+static pid_t begin_system_call(struct plu_device *d, const char *lock)
+{
+	char module[64], parameters[64];
+	pid_t reader;
+
+	snprintf(module, sizeof(module), "external/%s", lock);
+	snprintf(parameters, sizeof(parameters), "device=%s config=1", d->bdf);
+	if (plu_load_module(module, parameters))
+		plu_bail("the config space can't be locked");
+	reader = start(read_status, d->fd);
+	plu_ok(plu_waits(reader), "a system call takes long");
+
+	return reader;
+}
+
+static void end_system_call(pid_t reader, const char *lock)
+{
+	plu_unload_module(lock);
+	plu_ok(has_succeeded(reader), "it succeeds");
+}
+
+static bool jump_in_vain(int file)
+{
+	return plu_reboot() == -EIO;
+}
+
+static bool is_frozen(void *file)
+{
+	struct vfio_device_info info = { .argsz = sizeof(info) };
+
+	return ioctl(*(int *)file, VFIO_DEVICE_GET_INFO, &info) && errno == EBUSY;
+}
+
+/* Have all devices frozen but the slow one. */
+static pid_t begin_jump(void)
+{
+	pid_t jumper = start(jump_in_vain, -1);
+
+	plu_ok(plu_wait_for(is_frozen, &card->fd) && plu_wait_for(is_frozen, &slow->fd) &&
+	       plu_waits(jumper), "the kernel is not replaced before it has ended");
+
+	return jumper;
+}
+
+static unsigned int times_named(pid_t pid)
 {
 	char message[160];
 
-	snprintf(message, sizeof(message), "%s: liveupdate: cannot be handed over while %s",
-		 d->bdf, why);
+	snprintf(message, sizeof(message),
+		 "%s: liveupdate: cannot be handed over: a system call of vfio_freeze[%d] on it does not end",
+		 SLOW->bdf, pid);
 
 	return plu_times_said(message);
 }
 
-static void refuse_to_jump(const struct plu_device *d, const char *why)
+static void refuse_during_system_call(void)
 {
-	unsigned int said = times_refused(d, why);
+	pid_t reader = begin_system_call(SLOW, LOCK);
 
-	plu_gives(plu_reboot(), -EBUSY, "the kernel is not replaced while %s", why);
-	plu_ok(times_refused(d, why) == said + 1, "it says so, and of which device");
+	plu_gives(plu_reboot(), -EBUSY, "the kernel is not replaced while it goes on and on");
+	plu_ok(times_named(reader) == 1, "it says on which device, and who does that");
 	plu_check("nothing has changed");
+	end_system_call(reader, LOCK);
+	check_it_works(4);
 }
 
-static void refuse_while(const char *why, unsigned int number)
+static void wait_for_system_call(void)
 {
-	refuse_to_jump(DEVICE, why);
-	check_it_works(number);
+	pid_t reader = begin_system_call(SLOW, LOCK);
+	time_t before = time(NULL);
+	pid_t jumper = begin_jump();
+
+	end_system_call(reader, LOCK);
+	plu_ok(has_succeeded(jumper) && time(NULL) < before + LONGEST_WAIT,
+	       "and then the jump is called off, at once");
 }
 
-static void set_low_power(unsigned int feature)
+static bool is_time(void *time_t_is)
 {
-	struct vfio_device_feature set = {
-		.argsz = sizeof(set),
-		.flags = VFIO_DEVICE_FEATURE_SET | feature,
-	};
-
-	if (ioctl(v->fd, VFIO_DEVICE_FEATURE, &set))
-		plu_bail("low power: %s", strerror(errno));
+	return time(NULL) >= *(time_t *)time_t_is;
 }
 
-static void refuse_in_low_power(void)
+static bool jump_refused(int file)
 {
-	set_low_power(VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY);
-	plu_gives(plu_reboot(), -EBUSY, "nor while it is in a state of low power");
-	plu_ok(times_refused(DEVICE, "it is in a state of low power") == 1, "it says so");
-	set_low_power(VFIO_DEVICE_FEATURE_LOW_POWER_EXIT);
-	check_it_works(3);
+	return plu_reboot() == -EBUSY;
 }
 
-/* libvfio knows message-signaled ones only. */
-static void set_intx(bool on)
+static void wait_for_two(void)
 {
-	struct {
-		struct vfio_irq_set header;
-		__s32 fd;
-	} set = {
-		.header.argsz = sizeof(set),
-		.header.flags = VFIO_IRQ_SET_ACTION_TRIGGER |
-				(on ? VFIO_IRQ_SET_DATA_EVENTFD : VFIO_IRQ_SET_DATA_NONE),
-		.header.index = VFIO_PCI_INTX_IRQ_INDEX,
-		.header.count = on,
-		.fd = on ? eventfd(0, 0) : -1,
-	};
+	pid_t first = begin_system_call(DEVICE, LOCK_ANOTHER), second, jumper;
+	time_t before = time(NULL), late = before + LONG_WAIT;
 
-	if (ioctl(v->fd, VFIO_DEVICE_SET_IRQS, &set.header))
-		plu_bail("INTx: %s", strerror(errno));
+	second = begin_system_call(SLOW, LOCK);
+	jumper = start(jump_refused, -1);
+	plu_ok(plu_wait_for(is_time, &late) && plu_waits(jumper),
+	       "the kernel is not replaced for some seconds");
+	end_system_call(first, LOCK_ANOTHER);
+	plu_ok(has_succeeded(jumper) && time(NULL) < before + LONGEST_WAIT + LONG_WAIT / 2,
+	       "the second one is not waited for as long again");
+	plu_ok(times_named(second) == 1, "it is said who makes that");
+	end_system_call(second, LOCK);
 }
 
-static void set_virtual_functions(const char *number)
-{
-	int ret = plu_write_file(plu_sysfs(NVME, "sriov_numvfs"), number);
+/* --- What a user leaves behind ------------------------------------------------- */
 
-	if (ret)
-		plu_bail("%s: no virtual functions: %s", NVME->bdf, strerror(-ret));
+static bool card_interrupts(void)
+{
+	writel(CARD_OTHER_IS_0, card->bars[0].vaddr + CARD_VECTORS);
+	writel(~0U, card->bars[0].vaddr + CARD_CAUSES);
+	writel(CARD_OTHER, card->bars[0].vaddr + CARD_ENABLE);
+	writel(CARD_OTHER, card->bars[0].vaddr + CARD_RAISE);
+
+	return vlu_was_signalled(card->msi_eventfds[0]);
 }
 
-/* It can be reset, which they can't prevent. */
-static void refuse_with_virtual_functions(struct iommu *iommu)
+static void keep_interrupts(void)
 {
-	int session = plu_session(SESSION "-nvme");
+	int intx = eventfd(0, 0);
 
-	vlu_bind(NVME);
-	vlu_open(NVME, iommu);
-	plu_preserve(session, NVME);
-	set_virtual_functions("1");
-	refuse_to_jump(NVME, "it has virtual functions");
-	set_virtual_functions("0");
-	plu_close_session(session);
+	vfio_pci_msi_enable(v, 0, 1);
+	plu_ok(vlu_edu_interrupts(v, v->msi_eventfds[0], false), "a device has MSI");
+	plu_ok(jump_in_vain(-1), "a jump is called off");
+	plu_ok(vlu_edu_interrupts(v, v->msi_eventfds[0], false), "it still has");
+	vfio_pci_msi_disable(v);
+
+	vlu_set_intx(v, intx);
+	plu_ok(vlu_edu_interrupts(v, intx, true), "it has INTx");
+	plu_ok(jump_in_vain(-1), "a jump is called off");
+	plu_ok(vlu_edu_interrupts(v, intx, true), "it still has");
+	vlu_set_intx(v, -1);
+
+	vfio_pci_msix_enable(card, 0, 1);
+	plu_ok(card_interrupts(), "another has MSI-X");
+	plu_ok(jump_in_vain(-1), "a jump is called off");
+	plu_ok(card_interrupts(), "it still has");
 }
 
-static void set_ioeventfd(int fd)
+/* Of a device that its user can't look at now */
+static __u32 read_resource(const struct plu_device *d, unsigned int bar, unsigned int offset)
 {
-	struct vfio_device_ioeventfd set = {
-		.argsz = sizeof(set),
-		.flags = VFIO_DEVICE_IOEVENTFD_32,
-		.offset = v->bars[0].info.offset,
-		.data = 1,
-		.fd = fd,
-	};
+	char name[16];
+	__u32 value;
+	int fd;
 
-	if (ioctl(v->fd, VFIO_DEVICE_IOEVENTFD, &set))
-		plu_bail("ioeventfd: %s", strerror(errno));
+	snprintf(name, sizeof(name), "resource%u", bar);
+	fd = open(plu_sysfs(d, name), O_RDWR);
+	if (bar == CARD_PORTS) {
+		if (pread(fd, &value, sizeof(value), offset) != sizeof(value))
+			plu_bail("%s: cannot read its ports: %s", d->bdf, strerror(errno));
+	} else {
+		void *registers = mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0);
+
+		if (registers == MAP_FAILED)
+			plu_bail("%s: cannot map its registers: %s", d->bdf, strerror(errno));
+		value = readl(registers + offset);
+		munmap(registers, 4096);
+	}
+	close(fd);
+
+	return value;
+}
+
+/* The value in a register, the complement of that in the other */
+static bool are_written(__u32 value, __u32 port)
+{
+	return read_resource(DEVICE, 0, EDU_LIVENESS) == ~value &&
+	       read_resource(CARD, CARD_PORTS, CARD_ADDRESS) == port;
+}
+
+static void write_them(__u32 value, __u32 port)
+{
+	off_t offset = card->bars[CARD_PORTS].info.offset + CARD_ADDRESS;
+
+	vlu_edu_is_alive(v, value);
+	if (pwrite(card->fd, &port, sizeof(port), offset) != sizeof(port))
+		plu_bail("%s: cannot write to its ports: %s", CARD->bdf, strerror(errno));
+}
+
+static void hold_ioeventfds_back(void)
+{
+	int value = eventfd(0, 0), port = eventfd(0, 0);
+	pid_t reader, jumper;
+
+	vfio_pci_cmd_set(card, PCI_COMMAND_IO);
+	vlu_set_ioeventfd(v, 0, EDU_LIVENESS, 0x11, value);
+	vlu_set_ioeventfd(card, CARD_PORTS, CARD_ADDRESS, 0x20, port);
+	write_them(0x33, 0x40);
+	plu_ok(are_written(0x33, 0x40), "there are registers that can be written to");
+
+	reader = begin_system_call(SLOW, LOCK);
+	jumper = begin_jump();
+	vlu_signal(value);
+	vlu_signal(port);
+	plu_ok(are_written(0x33, 0x40), "ioeventfds do not write to them meanwhile");
+	end_system_call(reader, LOCK);
+	plu_ok(has_succeeded(jumper) && are_written(0x11, 0x20),
+	       "they do when the jump is called off");
+
+	write_them(0x33, 0x40);
+	plu_ok(jump_in_vain(-1) && are_written(0x33, 0x40), "but not once more the next time");
+	vlu_signal(value);
+	vlu_signal(port);
+	plu_ok(are_written(0x11, 0x20), "and they work on");
+	vlu_set_ioeventfd(v, 0, EDU_LIVENESS, 0x11, -1);
+	vlu_set_ioeventfd(card, CARD_PORTS, CARD_ADDRESS, 0x20, -1);
+}
+
+static void let_sleep(void)
+{
+	vlu_set_low_power(card, true);
+	plu_ok(plu_wait_for(vlu_is_asleep, CARD), "VFIO can put a device to sleep");
+	plu_ok(jump_in_vain(-1), "a jump is called off");
+	plu_ok(vlu_is_asleep(CARD), "it still sleeps");
+	vlu_set_low_power(card, false);
+	plu_ok(vlu_is_awake(CARD) && card_interrupts(), "it can be woken, and works on");
+
+	vlu_set_asleep(card, CARD, true);
+	plu_ok(vlu_is_asleep(CARD), "its user can put it to sleep");
+	plu_ok(jump_in_vain(-1), "a jump is called off");
+	plu_ok(vlu_is_asleep(CARD), "it still sleeps");
+	vlu_set_asleep(card, CARD, false);
+	plu_ok(vlu_is_awake(CARD) && card_interrupts(), "it can be woken, and works on");
+	plu_check("nothing has changed");
 }
 
 /* --- What another process sees meanwhile ------------------------------------- */
@@ -234,89 +409,9 @@ static bool call_off(void *refused)
 	return __atomic_load_n((unsigned int *)refused, __ATOMIC_RELAXED);
 }
 
-static pid_t start(bool (*call)(void))
-{
-	pid_t pid = fork();
-
-	if (pid < 0)
-		plu_bail("fork: %s", strerror(errno));
-	if (!pid)
-		exit(!call());
-
-	return pid;
-}
-
-static bool has_succeeded(pid_t pid)
-{
-	int status;
-
-	return waitpid(pid, &status, 0) == pid && WIFEXITED(status) && !WEXITSTATUS(status);
-}
-
-/* Not known without a look at the device */
-static bool read_status(void)
-{
-	unsigned char byte;
-
-	return pread(v->fd, &byte, 1, v->config_space.offset + PCI_STATUS) == 1;
-}
-
-static bool jump_in_vain(void)
-{
-	return plu_reboot() == -EIO;
-}
-
-/* One that takes long, until this is undone */
-static pid_t begin_system_call(void)
-{
-	char parameters[64];
-	pid_t reader;
-
-	snprintf(parameters, sizeof(parameters), "device=%s config=1", DEVICE->bdf);
-	if (plu_load_module("external/" LOCK_MODULE, parameters))
-		plu_bail("the config space can't be locked");
-	reader = start(read_status);
-	plu_ok(plu_waits(reader), "a system call takes long");
-
-	return reader;
-}
-
-static void end_system_call(pid_t reader)
-{
-	plu_unload_module(LOCK_MODULE);
-	plu_ok(has_succeeded(reader), "it succeeds");
-}
-
-static void refuse_during_system_call(void)
-{
-	pid_t reader = begin_system_call();
-
-	refuse_to_jump(DEVICE, "a system call on it goes on and on");
-	end_system_call(reader);
-	check_it_works(4);
-}
-
-static void wait_for_system_call(void)
-{
-	pid_t reader = begin_system_call();
-	time_t before = time(NULL);
-	pid_t jumper = start(jump_in_vain);
-
-	plu_ok(plu_waits(jumper), "the kernel is not replaced before it has ended");
-	end_system_call(reader);
-	plu_ok(has_succeeded(jumper) && time(NULL) < before + LONGEST_WAIT,
-	       "and then the jump is called off, at once");
-}
-
-static void be_called_off(int session)
+static void be_used_meanwhile(void)
 {
 	pid_t pid;
-
-	plu_preserve(session, FAILING);
-	if (plu_command(FAILING, "fail freeze"))
-		plu_bail("the driver does not know how to fail");
-	refuse_during_system_call();
-	wait_for_system_call();
 
 	vlu_edu_is_alive(v, 0x11223344);
 	pid = begin_trying();
@@ -329,41 +424,50 @@ static void be_called_off(int session)
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
 	plu_ok(vlu_edu_was_alive(v, 0x11223344), "the device was not reset");
-	plu_check("both are still outgoing");
+	plu_check("all are still outgoing");
 	check_it_works(5);
 }
 
-static void preserve(void)
+static struct vfio_pci_device *preserve(int session, struct plu_device *d, struct iommu *iommu)
 {
-	int session, eventfd_fd = eventfd(0, 0);
+	struct vfio_pci_device *device;
+
+	vlu_bind(d);
+	device = vlu_open(d, iommu);
+	plu_preserve(session, d);
+
+	return device;
+}
+
+static void kernel_a(void)
+{
 	struct iommu *iommu;
+	int session;
 
 	vlu_load_driver(false);
-	plu_find_devices(3);
-	vlu_bind(DEVICE);
+	plu_find_devices(4);
+	iommu = iommu_init("iommufd");
+	session = plu_session(SESSION);
+	v = preserve(session, DEVICE, iommu);
+	vfio_pci_cmd_set(v, PCI_COMMAND_MASTER);
+	vlu_create_memory(&memory, v->iommu, 4096, IOVA);
+	card = preserve(session, CARD, iommu);
+	vfio_pci_cmd_set(card, PCI_COMMAND_MASTER);
+	slow = preserve(session, SLOW, iommu);
 	if (plu_load_module(PLU_DRIVER, "") || !plu_exists(plu_sysfs(FAILING, "driver")))
 		plu_bail("the test driver has no device");
 	FAILING->driver = PLU_DRIVER;
-	iommu = iommu_init("iommufd");
-	v = vlu_open(DEVICE, iommu);
-	vlu_create_memory(&memory, v->iommu, 4096, IOVA);
-	session = plu_session(SESSION);
-	plu_preserve(session, DEVICE);
+	plu_preserve(session, FAILING);
+	if (plu_command(FAILING, "fail freeze"))
+		plu_bail("the driver does not know how to fail");
 
-	vfio_pci_msi_enable(v, 0, 1);
-	refuse_while("interrupts are enabled", 1);
-	vfio_pci_msi_disable(v);
-	set_intx(true);
-	refuse_while("interrupts are enabled", 7);
-	set_intx(false);
-
-	set_ioeventfd(eventfd_fd);
-	refuse_while("it has ioeventfds", 2);
-	set_ioeventfd(-1);
-
-	refuse_in_low_power();
-	refuse_with_virtual_functions(iommu);
-	be_called_off(session);
+	keep_interrupts();
+	hold_ioeventfds_back();
+	let_sleep();
+	refuse_during_system_call();
+	wait_for_system_call();
+	wait_for_two();
+	be_used_meanwhile();
 
 	plu_close_session(session);
 	plu_check("the session can be closed instead, and nothing is outgoing");
@@ -373,7 +477,7 @@ static void preserve(void)
 /* Without another stage there would be no kernel to jump to. */
 static void begin_anew(void)
 {
-	plu_find_devices(3);
+	plu_find_devices(4);
 	plu.handover = "foreign";
 	plu_check("nothing is handed over");
 }
@@ -381,9 +485,9 @@ static void begin_anew(void)
 static const struct plu_test test = {
 	.name = "vfio_freeze",
 	.qemu = topology,
-	.also = nvme,
+	.also = e1000e,
 	.stage = {
-		{ .run = preserve, .plan = 39, .cmdline = VLU_CMDLINE },
+		{ .run = kernel_a, .plan = 54, .cmdline = VLU_CMDLINE },
 		{ .run = begin_anew, .plan = 1, .cmdline = VLU_CMDLINE },
 	},
 };

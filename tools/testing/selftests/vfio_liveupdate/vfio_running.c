@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Without an IOMMU, a device whose user wishes so goes on with its DMA while the kernel is
- * replaced, and is not reset; another one is stopped.
+ * replaced, and is not reset; another one is stopped. Neither raises interrupts any more.
  */
 
 #include <errno.h>
@@ -26,7 +26,7 @@ static const char *topology(void)
 #define SESSION		"vfio-running"
 #define SPY		"pci_liveupdate_spy"
 #define MEMORY_TOKEN	0x3e3
-#define MEMORY_SIZE	8192
+#define MEMORY_SIZE	12288
 
 static struct vlu_memory memory;
 static struct vfio_pci_device *running, *stopped;
@@ -35,6 +35,12 @@ static struct vfio_pci_device *running, *stopped;
 static void *page_of(const struct plu_device *d)
 {
 	return memory.region.vaddr + (d == STOPPED ? 4096 : 0);
+}
+
+/* What they are like when the kernel ends has another. */
+static void *last_look(void)
+{
+	return memory.region.vaddr + 8192;
 }
 
 static struct vfio_pci_device *prepare(struct plu_device *d, struct iommu *iommu,
@@ -85,10 +91,13 @@ static void kernel_a(void)
 	plu_gives(vlu_set_feature(running->fd, VFIO_DEVICE_LIVEUPDATE_RUNNING), 0,
 		  "one is to keep running");
 	plu_gives(vlu_get_feature(running->fd), VFIO_DEVICE_LIVEUPDATE_RUNNING, "it says so");
+	vfio_pci_msi_enable(running, 0, 1);
+	vfio_pci_msi_enable(stopped, 0, 1);
 	plu_preserve(session, RUNNING);
 	plu_preserve(session, STOPPED);
 	plu_gives(vlu_set_feature(stopped->fd, VFIO_DEVICE_LIVEUPDATE_RUNNING), -EBUSY,
 		  "that can't be changed once a device is preserved");
+	vlu_look_last("0000:01:00.0,0000:02:00.0", last_look());
 	plu_check("both are outgoing");
 }
 
@@ -153,6 +162,10 @@ static void kernel_b(void)
 	vlu_retrieve_memory(&memory, NULL, MEMORY_SIZE, 0, session, MEMORY_TOKEN);
 	plu_ok(vlu_is_filled(page_of(RUNNING), 1), "what one wrote during the jump is there");
 	plu_ok(is_empty(page_of(STOPPED)), "the other one wrote nothing");
+	plu_ok(vlu_was_silent(last_look(), 0, RUNNING) && vlu_was_silent(last_look(), 1, STOPPED),
+	       "they could raise no interrupts from the old kernel's end on");
+	plu_ok(vlu_looked(last_look(), 0, PCI_COMMAND) & PCI_COMMAND_MASTER,
+	       "the former was a bus master all the same");
 
 	iommu = iommu_init("iommufd");
 	running = vlu_retrieve(session, RUNNING, iommu);
@@ -160,6 +173,9 @@ static void kernel_b(void)
 	plu_ok(plu_is_bus_master(RUNNING->bdf) && !plu_is_bus_master(STOPPED->bdf),
 	       "so they are when they are bound");
 	plu_ok(has_no_interrupts(RUNNING), "the former raises no interrupts yet");
+	vfio_pci_msi_enable(running, 0, 1);
+	plu_ok(vlu_edu_interrupts(running, running->msi_eventfds[0], false),
+	       "it does when its user wants them");
 	memset(page_of(RUNNING), 0, 4096);
 	plu_ok(vlu_edu_store(running, plu_physical(page_of(RUNNING))) &&
 	       vlu_is_filled(page_of(RUNNING), 1), "it writes the same again");
@@ -184,7 +200,7 @@ static const struct plu_test test = {
 	.stage = {
 		{ .run = kernel_a, .plan = 9, .cmdline = VLU_CMDLINE_NO_IOMMU,
 		  .before_jump = start_dma },
-		{ .run = kernel_b, .plan = 11, .cmdline = VLU_CMDLINE_NO_IOMMU },
+		{ .run = kernel_b, .plan = 14, .cmdline = VLU_CMDLINE_NO_IOMMU },
 	},
 };
 

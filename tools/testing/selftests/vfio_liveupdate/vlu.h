@@ -55,6 +55,9 @@ int vlu_set_feature(int fd, __u32 flags);
 /* What was set, or a negative errno. */
 int vlu_get_feature(int fd);
 
+/* Write to a register in its first BAR, if there is a value, and see what it is, whoever has it. */
+__u32 vlu_access(const struct plu_device *d, unsigned int offset, const __u32 *value);
+
 /* --- vlu_memory.c: memory that devices do DMA with --------------------------- */
 
 /* Some pages that can be preserved, mapped for the process and for the devices. */
@@ -85,6 +88,39 @@ void vlu_edu_start_prepared(const char *bdf);
 bool vlu_edu_is_alive(struct vfio_pci_device *v, __u32 value);
 /* Is it what was written earlier? */
 bool vlu_edu_was_alive(struct vfio_pci_device *v, __u32 value);
+
+/* Have it raise an interrupt: does it come? It is INTx, or not. */
+bool vlu_edu_interrupts(struct vfio_pci_device *v, int eventfd_fd, bool intx);
+
+/* --- vlu_leave.c: what a user can leave behind ------------------------------- */
+
+/* INTx: with what it signals, or -1; and let it come again. */
+void vlu_set_intx(struct vfio_pci_device *v, int eventfd_fd);
+void vlu_unmask_intx(struct vfio_pci_device *v);
+
+/* Have a value written to a register, of 32 bits, when it is signalled; or not any more: -1. */
+void vlu_set_ioeventfd(struct vfio_pci_device *v, unsigned int bar, unsigned int offset,
+		       __u32 value, int eventfd_fd);
+
+/* Signal an eventfd, and wait for one. */
+void vlu_signal(int eventfd_fd);
+bool vlu_was_signalled(int eventfd_fd);
+
+/* Let VFIO put the device to sleep, or do so by its registers; and back. */
+void vlu_set_low_power(struct vfio_pci_device *v, bool low);
+void vlu_set_asleep(struct vfio_pci_device *v, const struct plu_device *d, bool asleep);
+/* Of a struct plu_device, for plu_wait_for() */
+bool vlu_is_asleep(void *d);
+bool vlu_is_awake(void *d);
+
+/*
+ * Have the config space of devices, "0000:01:00.0,0000:02:00.0", copied to a page just
+ * before the next kernel is started; and what is there, of the first device, or the n-th?
+ */
+void vlu_look_last(const char *bdfs, const void *page);
+__u16 vlu_looked(const void *page, unsigned int device, unsigned int offset);
+/* Could it raise no interrupts? */
+bool vlu_was_silent(const void *page, unsigned int device, const struct plu_device *d);
 
 /* --- vlu_e1000.c: was a device reset? ---------------------------------------- */
 

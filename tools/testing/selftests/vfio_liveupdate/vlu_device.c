@@ -8,7 +8,10 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <unistd.h>
+
+#include <linux/io.h>
 
 #include <libliveupdate.h>
 
@@ -159,4 +162,24 @@ int vlu_get_feature(int fd)
 	struct liveupdate_feature feature = { .data.flags = ~0U };
 
 	return call_feature(fd, &feature, VFIO_DEVICE_FEATURE_GET) ?: (int)feature.data.flags;
+}
+
+__u32 vlu_access(const struct plu_device *d, unsigned int offset, const __u32 *value)
+{
+	int fd = open(plu_sysfs(d, "resource0"), O_RDWR);
+	void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, offset & ~4095U);
+	__u32 command = plu_config_read(d->bdf, PCI_COMMAND, 2);
+	__u32 is;
+
+	if (page == MAP_FAILED)
+		plu_bail("%s: cannot map its registers: %s", d->bdf, strerror(errno));
+	close(fd);
+	plu_config_write(d->bdf, PCI_COMMAND, 2, command | PCI_COMMAND_MEMORY);
+	if (value)
+		writel(*value, page + (offset & 4095));
+	is = readl(page + (offset & 4095));
+	plu_config_write(d->bdf, PCI_COMMAND, 2, command);
+	munmap(page, 4096);
+
+	return is;
 }

@@ -14,7 +14,6 @@
 
 #include "vlu.h"
 
-#define EDU_LIVENESS	0x04
 
 static void write_register(struct vfio_pci_device *v, unsigned int reg, __u32 value)
 {
@@ -85,4 +84,17 @@ bool vlu_edu_is_alive(struct vfio_pci_device *v, __u32 value)
 bool vlu_edu_was_alive(struct vfio_pci_device *v, __u32 value)
 {
 	return read_register(v, EDU_LIVENESS) == ~value;
+}
+
+bool vlu_edu_interrupts(struct vfio_pci_device *v, int eventfd_fd, bool intx)
+{
+	bool came;
+
+	write_register(v, EDU_RAISE, 1);
+	came = vlu_was_signalled(eventfd_fd);
+	write_register(v, EDU_ACKNOWLEDGE, 1);
+	if (intx)
+		vlu_unmask_intx(v);
+
+	return came;
 }
