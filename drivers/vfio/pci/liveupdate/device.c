@@ -195,25 +195,46 @@ void vfio_pci_liveupdate_attach(struct pci_dev *pdev)
 			 ERR_PTR(err));
 }
 
+/* Nobody can have it back: it must not be running when what it may write to is freed. */
+static void stop_nobodys(struct pci_dev *pdev, const char *why)
+{
+	const struct device_driver *drv = READ_ONCE(pdev->dev.driver);
+
+	/* What another driver has is its business. */
+	if (pci_is_bridge(pdev) || pci_liveupdate_is_stopped(pdev) ||
+	    (drv && drv != &vfio_pci_driver.driver))
+		return;
+
+	pci_warn(pdev, "liveupdate: %s, so it is stopped\n", why);
+	pci_liveupdate_stop(pdev);
+}
+
+/*
+ * The PCI core's records are not ours: one may be lost. Who has opened the device since has
+ * had it reset.
+ */
+void vfio_pci_liveupdate_stop_stray(struct pci_dev *pdev)
+{
+	struct vfio_pci_core_device *vdev;
+
+	guard(mutex)(&devices_lock);
+
+	vdev = find(pdev);
+	if (!vdev || !READ_ONCE(vdev->vdev.open_count))
+		stop_nobodys(pdev, "the PCI core does not know that it was handed over");
+}
+
 /*
  * One of our records can't be read, or leads to no device, so it is for one of those that
- * no record leads to. Nobody can have that back: it must not be running when what it
- * may write to is given back. What another driver has is its business.
+ * no record leads to.
  */
 void vfio_pci_liveupdate_stop_unclaimed(void)
 {
 	struct pci_dev *pdev = NULL;
 
 	for_each_pci_dev(pdev) {
-		const struct device_driver *drv = READ_ONCE(pdev->dev.driver);
-
-		if (pci_is_bridge(pdev) || !pci_liveupdate_is_incoming(pdev) ||
-		    pci_liveupdate_is_stopped(pdev) ||
-		    (drv && drv != &vfio_pci_driver.driver) ||
-		    vfio_pci_liveupdate_is_claimed(pdev))
-			continue;
-		pci_warn(pdev, "liveupdate: no record says whose it is, so it is stopped\n");
-		pci_liveupdate_stop(pdev);
+		if (pci_liveupdate_is_incoming(pdev) && !vfio_pci_liveupdate_is_claimed(pdev))
+			stop_nobodys(pdev, "no record says whose it is");
 	}
 }
 

@@ -146,7 +146,15 @@ pub(crate) fn attach(pdev: &pci::Device) {
     unsafe { bindings::vfio_pci_liveupdate_attach(as_raw(pdev)) };
 }
 
-/// Stops all devices that nobody can have back.
+/// Stops a device that a record leads to, but that the PCI core doesn't know to be handed over.
+///
+/// Context: May sleep.
+pub(crate) fn stop_stray(pdev: &pci::Device) {
+    // SAFETY: The device is valid.
+    unsafe { bindings::vfio_pci_liveupdate_stop_stray(as_raw(pdev)) };
+}
+
+/// Stops all incoming devices that no record leads to.
 ///
 /// Context: May sleep. Takes the lock of the list of records.
 pub(crate) fn stop_unclaimed() {

@@ -107,7 +107,7 @@ impl FileHandler for Files {
     fn retrieve(handle: Handle) -> Result<ARef<File>> {
         let Some(record) = incoming::record(handle) else {
             pr_err!("liveupdate: the previous kernel's record at {handle} cannot be read\n");
-            device::stop_unclaimed();
+            incoming::stop_lost(handle);
             return Err(EINVAL);
         };
         let pdev = incoming::device_of(record).ok_or(ENODEV)?;
@@ -118,7 +118,7 @@ impl FileHandler for Files {
     fn can_finish(file: Retrieval<'_>, handle: Handle) -> bool {
         if incoming::record(handle).and_then(incoming::device_of).is_none() {
             // Then it is for another device, for all we know, which may be running.
-            device::stop_unclaimed();
+            incoming::stop_lost(handle);
             return true;
         }
 

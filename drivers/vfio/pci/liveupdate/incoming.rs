@@ -74,10 +74,22 @@ pub(crate) fn record(handle: Handle) -> Option<Record> {
         .and_then(|incoming| incoming.record)
 }
 
+/// The device that is where a record says, if it is the same kind of device.
+fn device_at(record: Record) -> Option<ARef<pci::Device>> {
+    device::find(record.address()).filter(|pdev| record.is_of(pdev))
+}
+
 /// The device that a record leads to, if it is there and waits to be retrieved or finished.
 pub(crate) fn device_of(record: Record) -> Option<ARef<pci::Device>> {
-    device::find(record.address())
-        .filter(|pdev| pdev.liveupdate_is_incoming() && record.is_of(pdev))
+    device_at(record).filter(|pdev| pdev.liveupdate_is_incoming())
+}
+
+/// The record of a file can't be read, or leads nowhere: stops all devices that it may be for.
+pub(crate) fn stop_lost(handle: Handle) {
+    if let Some(pdev) = record(handle).and_then(device_at) {
+        device::stop_stray(&pdev);
+    }
+    device::stop_unclaimed();
 }
 
 /// Binds vfio-pci to all devices that the records lead to.
@@ -86,9 +98,14 @@ pub(crate) fn attach() {
         let Some(record) = INCOMING.lock().get(index).map(|incoming| incoming.record) else {
             return;
         };
+        let Some(pdev) = record.and_then(device_at) else {
+            continue;
+        };
 
-        if let Some(pdev) = record.and_then(device_of) {
+        if pdev.liveupdate_is_incoming() {
             device::attach(&pdev);
+        } else {
+            device::stop_stray(&pdev);
         }
     }
 }

@@ -48,6 +48,7 @@ int vfio_pci_liveupdate_set_preserved(struct pci_dev *pdev, struct file *file, b
 bool vfio_pci_liveupdate_is_gone(struct pci_dev *pdev);
 int vfio_pci_liveupdate_freeze_removed(struct pci_dev *pdev);
 void vfio_pci_liveupdate_attach(struct pci_dev *pdev);
+void vfio_pci_liveupdate_stop_stray(struct pci_dev *pdev);
 void vfio_pci_liveupdate_stop_unclaimed(void);
 struct file *vfio_pci_liveupdate_open(struct pci_dev *pdev, bool running);
 void vfio_pci_liveupdate_finished(struct pci_dev *pdev);
