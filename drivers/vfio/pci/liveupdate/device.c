@@ -7,6 +7,7 @@
 #include <linux/device.h>
 #include <linux/file.h>
 #include <linux/fs.h>
+#include <linux/iopoll.h>
 #include <linux/list.h>
 #include <linux/mutex.h>
 #include <linux/pci.h>
@@ -165,13 +166,47 @@ bool vfio_pci_liveupdate_is_gone(struct pci_dev *pdev)
 	return !find(pdev);
 }
 
-/* Who removes it holds its lock until its user lets go, which shutdown would wait for. */
-int vfio_pci_liveupdate_freeze_removed(struct pci_dev *pdev)
+static struct vfio_pci_core_device *find_leaving(void)
 {
-	if (vfio_pci_liveupdate_is_gone(pdev))
+	struct vfio_pci_core_device *vdev;
+
+	lockdep_assert_held(&devices_lock);
+
+	list_for_each_entry(vdev, &devices, liveupdate_list) {
+		if (vdev->liveupdate_leaving)
+			return vdev;
+	}
+
+	return NULL;
+}
+
+static bool is_any_leaving(void)
+{
+	guard(mutex)(&devices_lock);
+
+	return find_leaving();
+}
+
+/*
+ * Who removes a device holds its lock until its user lets go, and shutdown would wait for
+ * that after the last moment at which the jump can be called off: so call it off now, be it
+ * preserved or not. Where there is no user, it does not take long.
+ */
+int vfio_pci_liveupdate_refuse_removals(void)
+{
+	struct vfio_pci_core_device *vdev;
+	bool leaving;
+
+	read_poll_timeout(is_any_leaving, leaving, !leaving, 10 * USEC_PER_MSEC, USEC_PER_SEC,
+			  false);
+
+	guard(mutex)(&devices_lock);
+
+	vdev = find_leaving();
+	if (!vdev)
 		return 0;
 
-	pci_err(pdev, "liveupdate: cannot be handed over: it is being removed, and its user has not closed it yet\n");
+	pci_err(vdev->pdev, "liveupdate: cannot replace the kernel: it is being removed, and its user has not closed it yet\n");
 
 	return -EBUSY;
 }

@@ -128,14 +128,17 @@ pub(crate) fn is_gone(pdev: &pci::Device) -> bool {
     unsafe { bindings::vfio_pci_liveupdate_is_gone(as_raw(pdev)) }
 }
 
-/// To be called in place of [`Device::freeze`] for a device that is being removed.
+/// Makes sure that no device of vfio-pci is being removed, which would keep the machine from going
+/// down for as long as its user has it open.
+///
+/// Context: May sleep, for a second.
 ///
 /// # Errors
 ///
-/// `EBUSY` as long as its user has it open, which is logged.
-pub(crate) fn freeze_removed(pdev: &pci::Device) -> Result {
-    // SAFETY: The device is valid.
-    to_result(unsafe { bindings::vfio_pci_liveupdate_freeze_removed(as_raw(pdev)) })
+/// `EBUSY`, which is logged.
+pub(crate) fn refuse_removals() -> Result {
+    // SAFETY: FFI call without requirements.
+    to_result(unsafe { bindings::vfio_pci_liveupdate_refuse_removals() })
 }
 
 /// Binds vfio-pci to a device that has no driver.

@@ -86,10 +86,10 @@ impl FileHandler for Files {
         Ok((state, handle))
     }
 
-    fn freeze(file: Option<&File>, state: &State, handle: Handle) -> Result<Handle> {
-        match file {
-            Some(file) => Device::of(file).ok_or(EINVAL)?.freeze()?,
-            None => device::freeze_removed(state.preservation.device())?,
+    fn freeze(file: Option<&File>, _state: &State, handle: Handle) -> Result<Handle> {
+        device::refuse_removals()?;
+        if let Some(file) = file {
+            Device::of(file).ok_or(EINVAL)?.freeze()?;
         }
         Ok(handle)
     }

@@ -46,7 +46,7 @@ bool vfio_pci_liveupdate_can_preserve(struct file *file);
 struct pci_dev *vfio_pci_liveupdate_pdev(struct vfio_pci_core_device *vdev);
 int vfio_pci_liveupdate_set_preserved(struct pci_dev *pdev, struct file *file, bool *running);
 bool vfio_pci_liveupdate_is_gone(struct pci_dev *pdev);
-int vfio_pci_liveupdate_freeze_removed(struct pci_dev *pdev);
+int vfio_pci_liveupdate_refuse_removals(void);
 void vfio_pci_liveupdate_attach(struct pci_dev *pdev);
 void vfio_pci_liveupdate_stop_stray(struct pci_dev *pdev);
 void vfio_pci_liveupdate_stop_unclaimed(void);
