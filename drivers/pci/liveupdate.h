@@ -10,6 +10,7 @@
 #define DRIVERS_PCI_LIVEUPDATE_H
 
 #include <linux/compiler.h>
+#include <linux/liveupdate.h>
 #include <linux/pci.h>
 #include <linux/pci_liveupdate.h>
 #include <linux/types.h>
@@ -17,6 +18,7 @@
 #ifdef CONFIG_PCI_LIVEUPDATE
 void pci_liveupdate_setup_device(struct pci_dev *dev);
 void pci_liveupdate_cleanup_device(struct pci_dev *dev);
+void pci_liveupdate_device_added(struct pci_dev *dev);
 void pci_liveupdate_device_removed(struct pci_dev *dev);
 int pci_liveupdate_may_unbind(struct pci_dev *dev);
 bool pci_liveupdate_keep_buses(void);
@@ -42,10 +44,23 @@ static inline bool pci_liveupdate_keep_master(struct pci_dev *dev)
 	       (pci_is_bridge(dev) || !dev->driver);
 }
 
+static inline void pci_liveupdate_add_device(struct pci_dev *dev)
+{
+	if (unlikely(dev->liveupdate_inherits || dev->liveupdate_reset_due))
+		pci_liveupdate_device_added(dev);
+}
+
 static inline void pci_liveupdate_remove_device(struct pci_dev *dev)
 {
 	if (unlikely(pci_liveupdate_outgoing(dev) || dev->liveupdate_inherits))
 		pci_liveupdate_device_removed(dev);
+}
+
+/* @dev is not found any more: a session may have waited for it only. */
+static inline void pci_liveupdate_device_gone(struct pci_dev *dev)
+{
+	if (unlikely(dev->liveupdate_inherits))
+		liveupdate_settle();
 }
 
 /* Remember the ACS controls of @dev if they are to be kept. */
@@ -73,7 +88,15 @@ static inline void pci_liveupdate_cleanup_device(struct pci_dev *dev)
 {
 }
 
+static inline void pci_liveupdate_add_device(struct pci_dev *dev)
+{
+}
+
 static inline void pci_liveupdate_remove_device(struct pci_dev *dev)
+{
+}
+
+static inline void pci_liveupdate_device_gone(struct pci_dev *dev)
 {
 }
 

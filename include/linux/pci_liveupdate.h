@@ -94,12 +94,27 @@ int pci_liveupdate_unpreserve(struct pci_dev *dev);
  *
  * From now on @dev is a device like any other, but for its ACS controls, which it
  * keeps. So are the bridges above it, unless another device below them is incoming
- * still. To be called from &liveupdate_file_ops.finish. Warns, and does nothing else,
+ * still. To be called from &liveupdate_file_ops.finish. @dev may have been removed
+ * meanwhile; if it was found again, it is finished, too. Warns, and does nothing else,
  * when @dev is not incoming.
  *
  * Context: May sleep.
  */
 void pci_liveupdate_finish(struct pci_dev *dev);
+
+/**
+ * pci_liveupdate_finish_absent - tell the PCI core that a device will not come back
+ * @domain: the domain of the device
+ * @bdf: its bus, device and function in there
+ *
+ * For a driver that has no &struct pci_dev to call pci_liveupdate_finish() with, as the
+ * device is not there. If it is, it is finished like that. Of the bridges that were
+ * above it those are finished that lead to its bus. Does nothing when there is no
+ * record of it, or it is finished.
+ *
+ * Context: May sleep.
+ */
+void pci_liveupdate_finish_absent(int domain, u16 bdf);
 
 /**
  * pci_liveupdate_outgoing - the record of a device for the next kernel
@@ -118,10 +133,11 @@ static inline const struct pci_dev_ser *pci_liveupdate_outgoing(struct pci_dev *
  * pci_liveupdate_incoming - the record of a device by the previous kernel
  * @dev: the device
  *
- * Context: Any context. The record goes away some time after
- *          pci_liveupdate_finish().
- * Return: the record, or NULL when the previous kernel did not preserve @dev, when
- *         it was finished, or when @dev is a bridge.
+ * Context: Any context. The record goes away when the last file is finished that
+ *          the PCI core's data is bound to.
+ * Return: the record, or NULL when the previous kernel did not preserve @dev, or when
+ *         it was finished. If it was finished by another &struct pci_dev in the same
+ *         place, the record has a reference count of 0.
  */
 static inline const struct pci_dev_ser *pci_liveupdate_incoming(struct pci_dev *dev)
 {
@@ -211,6 +227,10 @@ static inline int pci_liveupdate_unpreserve(struct pci_dev *dev)
 }
 
 static inline void pci_liveupdate_finish(struct pci_dev *dev)
+{
+}
+
+static inline void pci_liveupdate_finish_absent(int domain, u16 bdf)
 {
 }
 

@@ -74,9 +74,10 @@ __rust_helper bool rust_helper_pci_dev_is_removed(struct pci_dev *dev)
 	return test_bit(PCI_DEV_REMOVED, &dev->priv_flags);
 }
 
-__rust_helper bool rust_helper_pci_dev_is_disconnected(struct pci_dev *dev)
+/* The name of the method that a reset of @dev tries first. */
+__rust_helper const char *rust_helper_pci_reset_method(struct pci_dev *dev)
 {
-	return pci_dev_is_disconnected(dev);
+	return pci_reset_fn_methods[READ_ONCE(dev->reset_methods[0])].name;
 }
 
 __rust_helper bool rust_helper_pci_dev_specific_acs(struct pci_dev *dev)
@@ -84,15 +85,6 @@ __rust_helper bool rust_helper_pci_dev_specific_acs(struct pci_dev *dev)
 	return pci_dev_specific_acs(dev);
 }
 
-__rust_helper void rust_helper_device_lock(struct device *dev)
-{
-	device_lock(dev);
-}
-
-__rust_helper void rust_helper_device_unlock(struct device *dev)
-{
-	device_unlock(dev);
-}
 #endif
 
 #ifdef CONFIG_PCI_LIVEUPDATE_KUNIT_TEST

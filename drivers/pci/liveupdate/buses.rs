@@ -10,6 +10,7 @@
 use crate::{
     device::Device,
     incoming,
+    record::Address,
     removed, //
 };
 use kernel::{
@@ -29,8 +30,8 @@ impl Device<'_> {
         unsafe { (*self.as_raw()).bus }
     }
 
-    /// Whether the bridge has bus numbers, be they right or wrong.
-    pub(crate) fn has_bus_numbers(self) -> bool {
+    /// The bridge's bus numbers, as they are in its register, be they right or wrong.
+    fn bus_numbers(self) -> Option<u32> {
         let mut numbers = 0;
 
         // SAFETY: The device is valid, and `numbers` can be written to.
@@ -41,9 +42,28 @@ impl Device<'_> {
                 &mut numbers,
             )
         };
+
+        (read == 0).then_some(numbers)
+    }
+
+    /// Whether the bridge has bus numbers, be they right or wrong.
+    pub(crate) fn has_bus_numbers(self) -> bool {
         let mask = bindings::PCI_SECONDARY_BUS_MASK | bindings::PCI_SUBORDINATE_BUS_MASK;
 
-        read == 0 && numbers & mask != 0
+        self.bus_numbers()
+            .is_some_and(|numbers| numbers & mask != 0)
+    }
+
+    /// Whether a device at `address` is below this incoming bridge.
+    pub(crate) fn leads_to(self, address: Address) -> bool {
+        let domain = self.with_incoming(|record| record.address().domain);
+
+        domain == Some(address.domain)
+            && self.bus_numbers().is_some_and(|numbers| {
+                let [_, secondary, subordinate, _] = numbers.to_le_bytes();
+
+                (secondary..=subordinate).contains(&address.bus())
+            })
     }
 
     fn lost_numbers(&self) -> &Atomic<bool> {

@@ -4,12 +4,15 @@
 //!
 //! - `outgoing`: a line for each device that is preserved for the next kernel.
 //! - `incoming`: a line for each device that the previous kernel preserved, until all are
-//!   finished.
+//!   finished, which says why it is not, and what to do.
 //! - `check`: whether all that is known fits together, for tests.
 //! - `status`: the version of the format, what became of the hand-over, and numbers.
 
 use crate::{
-    device,
+    device::{
+        self,
+        Device, //
+    },
     incoming::{
         self,
         Outcome, //
@@ -22,6 +25,7 @@ use crate::{
     RECORDS, //
 };
 use kernel::{
+    bindings,
     debugfs::{
         Dir,
         File,
@@ -29,7 +33,9 @@ use kernel::{
     },
     fmt,
     kho::Handle,
-    prelude::*, //
+    pci,
+    prelude::*,
+    sync::aref::ARef, //
 };
 
 /// The files, which are there as long as this is.
@@ -66,7 +72,9 @@ impl Files {
 
 /// A record as it was at one moment.
 ///
-/// Copied, as the lock of the outgoing records must not be held when that of a device is taken.
+/// Copied, as what is said of its device may take long to find out, and the records need not stay
+/// for that.
+#[derive(Clone, Copy)]
 struct Snapshot {
     address: Address,
     refcount: u16,
@@ -87,15 +95,82 @@ impl Snapshot {
         }
         Ok(snapshots)
     }
-}
 
-impl fmt::Display for Snapshot {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn write(self, device: Option<&ARef<pci::Device>>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { address, refcount } = self;
 
-        device::with_driver_name(*address, |driver| {
-            f.write_fmt(fmt!("{address} refcount={refcount} driver={driver}"))
-        })
+        f.write_fmt(fmt!("{address} refcount={refcount} driver="))?;
+        match device {
+            Some(device) => {
+                Device::new(device).with_driver_name(|name| f.write_fmt(fmt!("{name}")))
+            }
+            None => f.write_str("none"),
+        }
+    }
+}
+
+/// Why an incoming device is incoming still.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// It isn't.
+    Finished,
+    /// It is not there.
+    Absent,
+    /// It is a bridge.
+    Bridge,
+    /// This is how far its user has come.
+    User(u8),
+}
+
+impl State {
+    fn of(refcount: u16, device: Option<Device<'_>>) -> Self {
+        match device {
+            _ if refcount == 0 => Self::Finished,
+            None => Self::Absent,
+            Some(device) if device.is_bridge() => Self::Bridge,
+            Some(device) => Self::User(device.user()),
+        }
+    }
+
+    /// In one word, for scripts.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Finished => "finished",
+            Self::Absent => "absent",
+            Self::Bridge => "bridge",
+            Self::User(user) => match user.into() {
+                bindings::pci_liveupdate_user_PCI_LIVEUPDATE_RETRIEVED => "retrieved",
+                bindings::pci_liveupdate_user_PCI_LIVEUPDATE_TAKEN_OVER => "taken-over",
+                bindings::pci_liveupdate_user_PCI_LIVEUPDATE_CLOSED => "closed",
+                _ => "waiting",
+            },
+        }
+    }
+
+    /// What it needs to be finished, for people.
+    pub(crate) fn advice(self) -> &'static str {
+        match self {
+            Self::Finished => "nothing to do",
+            Self::Absent => "it is not there: finish its session",
+            Self::Bridge => "it is finished with the last device below it",
+            Self::User(user) => match user.into() {
+                bindings::pci_liveupdate_user_PCI_LIVEUPDATE_RETRIEVED => {
+                    "its file was retrieved: use it, and finish its session"
+                }
+                bindings::pci_liveupdate_user_PCI_LIVEUPDATE_TAKEN_OVER => {
+                    "it is in use again: finish its session"
+                }
+                bindings::pci_liveupdate_user_PCI_LIVEUPDATE_CLOSED => {
+                    "its user has gone, and it was stopped: finish its session"
+                }
+                _ => "nobody has it back yet: retrieve its file, use it, and finish its session",
+            },
+        }
+    }
+
+    /// Whether the device can be given up, and then its session be finished.
+    fn can_be_removed(self) -> bool {
+        matches!(self, Self::User(_))
     }
 }
 
@@ -116,14 +191,14 @@ impl Writer for OutgoingFile {
         };
         let snapshots = Snapshot::all(outgoing.lock().iter());
 
-        // Asking for the names of drivers below may take long. The data need not stay for that.
         drop(outgoing);
         let Ok(snapshots) = snapshots else {
             return f.write_str("no memory\n");
         };
 
         for snapshot in &snapshots {
-            f.write_fmt(fmt!("{snapshot}\n"))?;
+            snapshot.write(device::at(snapshot.address).as_ref(), f)?;
+            f.write_str("\n")?;
         }
         Ok(())
     }
@@ -139,14 +214,38 @@ impl Writer for IncomingFile {
         let Ok(records) = incoming.object() else {
             return Ok(());
         };
-        let Ok(snapshots) = Snapshot::all(records.iter()) else {
+
+        if !incoming::is_there() {
+            return Ok(());
+        }
+
+        let snapshots = Snapshot::all(records.iter());
+
+        drop(incoming);
+        let Ok(snapshots) = snapshots else {
             return f.write_str("no memory\n");
         };
 
         for snapshot in &snapshots {
-            let finished = yes(snapshot.refcount == 0);
+            let address = snapshot.address;
+            let device = device::at(address);
+            let state = State::of(snapshot.refcount, device.as_deref().map(Device::new));
 
-            f.write_fmt(fmt!("{snapshot} finished={finished}\n"))?;
+            snapshot.write(device.as_ref(), f)?;
+            f.write_fmt(fmt!(
+                " finished={} stopped={} state={} # {}",
+                yes(snapshot.refcount == 0),
+                yes(device.is_some_and(|device| Device::new(&device).is_stopped())),
+                state.name(),
+                state.advice()
+            ))?;
+            if state.can_be_removed() {
+                f.write_fmt(fmt!(
+                    "; or give it up: echo 1 >/sys/bus/pci/devices/{address}/remove, \
+                     then finish its session"
+                ))?;
+            }
+            f.write_str("\n")?;
         }
         Ok(())
     }
@@ -178,7 +277,7 @@ impl Writer for StatusFile {
             outgoing_address = data.handle();
         }
 
-        if let Ok(data) = RECORDS.incoming() {
+        if let (Ok(data), true) = (RECORDS.incoming(), incoming::is_there()) {
             is_there = true;
             if let Ok(records) = data.object() {
                 incoming_address = records.handle();

@@ -28,10 +28,10 @@ use kernel::{
         aref::ARef,
         atomic::{
             Atomic,
-            Full,
             Relaxed,
             Release, //
-        }, //
+        },
+        rcu, //
     }, //
 };
 
@@ -42,9 +42,8 @@ use kernel::{
 /// - `liveupdate_outgoing` of the device is null, or a slot of the outgoing records that is in use
 ///   for the device, which is then one of [`Slots::devices`](crate::outgoing::Slots::devices). It
 ///   is written with the outgoing records locked.
-/// - `liveupdate_incoming` of the device is null, or a record of the incoming data, to which the
-///   device then owns a detached reference. It is null in bridges, which are not what keeps the
-///   incoming data.
+/// - `liveupdate_incoming` of the device is null, or was a record of the incoming data when it was
+///   set, which may be gone: see [`Device::incoming_record`].
 #[derive(Clone, Copy)]
 pub(crate) struct Device<'a>(&'a pci::Device);
 
@@ -114,6 +113,30 @@ impl<'a> Device<'a> {
         !unsafe { (&raw const (*self.as_raw()).driver).read_volatile() }.is_null()
     }
 
+    /// Calls `f` with the name of the device's driver, or `none`.
+    ///
+    /// The lock of the device, with which its driver would not change, may be held by who removes
+    /// the device and waits for who asks for the name.
+    pub(crate) fn with_driver_name<R>(self, f: impl FnOnce(&CStr) -> R) -> R {
+        let _rcu = rcu::read_lock();
+        // SAFETY: As above.
+        let driver = unsafe { (&raw const (*self.as_raw()).dev.driver).read_volatile() };
+
+        if driver.is_null() {
+            return f(c"none");
+        }
+        // SAFETY: The driver is taken from the device before it is unregistered, and is, with its
+        // name, part of a module, whose memory is given back a grace period after that.
+        f(unsafe { CStr::from_char_ptr((*driver).name) })
+    }
+
+    /// How far the device's user has come, as its driver says.
+    pub(crate) fn user(self) -> u8 {
+        // SAFETY: By the type invariant the device is valid. The field is only accessed like this,
+        // and by `WRITE_ONCE()` in C.
+        unsafe { (&raw const (*self.as_raw()).liveupdate_user).read_volatile() }
+    }
+
     /// Whether this is a bridge to another PCI bus.
     pub(crate) fn is_bridge(self) -> bool {
         // SAFETY: By the type invariant the device is valid. The field is set before the device
@@ -155,13 +178,6 @@ impl<'a> Device<'a> {
         unsafe { Atomic::from_ptr(&raw mut (*self.as_raw()).liveupdate_incoming) }
     }
 
-    /// Set in a bridge that has a record of the previous kernel which isn't finished, if there is
-    /// incoming data at all.
-    fn incoming_bridge(&self) -> &Atomic<bool> {
-        // SAFETY: As above; this field is not accessed by C.
-        unsafe { Atomic::from_ptr(&raw mut (*self.as_raw()).liveupdate_incoming_bridge) }
-    }
-
     pub(crate) fn is_outgoing(self) -> bool {
         !self.outgoing().load(Relaxed).is_null()
     }
@@ -172,13 +188,10 @@ impl<'a> Device<'a> {
         core::ptr::eq(self.outgoing().load(Relaxed).cast(), record)
     }
 
-    /// Whether `record` is the device's record by the previous kernel; `None` if it has to have
-    /// none of its own.
+    /// Whether `record` is the device's record by the previous kernel.
     #[cfg(CONFIG_PCI_LIVEUPDATE_CHECK)]
-    pub(crate) fn points_in_to(self, record: Option<&Record>) -> bool {
-        let expected = record.map_or(core::ptr::null(), core::ptr::from_ref);
-
-        core::ptr::eq(self.incoming().load(Relaxed).cast(), expected)
+    pub(crate) fn points_in_to(self, record: &Record) -> bool {
+        core::ptr::eq(self.incoming().load(Relaxed).cast(), record)
     }
 
     /// Whether this is the same device as `other`.
@@ -310,20 +323,23 @@ impl<'a> Device<'a> {
 
         // SAFETY: The device is being set up, which is what this is called for.
         unsafe { self.inherit() };
-        if self.is_bridge() {
-            self.incoming_bridge().store(true, Relaxed);
-            drop(changes);
-        } else {
-            // INVARIANT: The reference is the device's from now on.
-            self.incoming()
-                .store(core::ptr::from_ref(record).cast_mut().cast(), Relaxed);
-            drop(changes);
-            incoming.detach();
-        }
+        // INVARIANT: It is a record of the incoming data.
+        self.incoming()
+            .store(core::ptr::from_ref(record).cast_mut().cast(), Relaxed);
         dev_info!(
             self.as_dev(),
             "liveupdate: preserved by the previous kernel\n"
         );
+        if self.is_bridge() {
+            return;
+        }
+        if incoming::has_ended() {
+            changes.finish(self);
+            self.stop_found();
+        } else if removed::was(self) {
+            self.set_stopped();
+            self.stop_found();
+        }
     }
 
     /// Notes that what the previous kernel set up in the device stays.
@@ -336,67 +352,102 @@ impl<'a> Device<'a> {
         unsafe { (*self.as_raw()).liveupdate_inherits = true };
     }
 
+    /// What `f` makes of the device's record by the previous kernel, if it has one that is not
+    /// finished.
+    pub(crate) fn with_incoming<R>(self, f: impl FnOnce(&Record) -> R) -> Option<R> {
+        let _rcu = rcu::read_lock();
+
+        if !incoming::is_there() {
+            return None;
+        }
+
+        let record = NonNull::new(self.incoming().load(Relaxed))?.cast::<Record>();
+
+        // SAFETY: By the type invariant it was a record of the incoming data. There is never more
+        // than one, and the memory of that is given back a grace period after it is said not to
+        // be there any more.
+        let record = unsafe { record.as_ref() };
+
+        (record.refcount() != 0).then(|| f(record))
+    }
+
     /// Whether the previous kernel preserved the device, and it is not finished.
     pub(crate) fn is_incoming(self) -> bool {
-        !self.incoming().load(Relaxed).is_null() || self.is_incoming_bridge()
+        self.with_incoming(|_| ()).is_some()
     }
 
     /// Whether it is a bridge, with incoming devices below.
     pub(crate) fn is_incoming_bridge(self) -> bool {
-        self.incoming_bridge().load(Relaxed) && incoming::is_there()
-    }
-
-    /// Takes its incoming record from the device.
-    fn forget_incoming(self) -> Option<Held> {
-        // INVARIANT: Null is fine. One caller gets the record, and with it the device's reference.
-        NonNull::new(self.incoming().xchg(null_mut(), Full)).map(|record| Held(record.cast()))
+        self.is_bridge() && self.is_incoming()
     }
 
     /// The driver has the device back: it is an ordinary one from now on.
     ///
-    /// So are the bridges above it, unless there are other incoming devices below them.
+    /// So are the bridges above it, unless there are other incoming devices below them. It may have
+    /// been removed, and found again: then it is finished for both.
     pub(crate) fn finish(self) {
         if self.is_bridge() {
             dev_warn!(
                 self.as_dev(),
                 "liveupdate: cannot finish: a bridge is finished with the devices below it\n"
             );
-            return;
-        }
-        // The device's reference is given back when nothing is locked any more.
-        if self.finish_record().is_none() {
+        } else if !self.try_finish() {
             dev_warn!(self.as_dev(), "liveupdate: cannot finish: not incoming\n");
         }
     }
 
-    fn finish_record(self) -> Option<Held> {
-        let incoming = RECORDS.incoming().ok()?;
-        let records = incoming.object().ok()?;
-        let changes = records.lock();
-        let held = self.forget_incoming()?;
-
-        changes.finish(held.record());
-        dev_info!(self.as_dev(), "liveupdate: finished\n");
-
-        for bridge in self.upstream_bridges() {
-            if changes.count_down(bridge.address()) {
-                bridge.incoming_bridge().store(false, Relaxed);
-                dev_info!(bridge.as_dev(), "liveupdate: finished\n");
-            }
-        }
-        Some(held)
+    /// Finishes the device if it is incoming.
+    pub(crate) fn try_finish(self) -> bool {
+        RECORDS.incoming().is_ok_and(|incoming| {
+            incoming
+                .object()
+                .is_ok_and(|records| records.lock().finish(self))
+        })
     }
 
-    /// The device goes away. Its incoming record stays, so that it is incoming when it comes
-    /// again. What it inherits stays with it: nobody looks at that any more.
+    /// The device has an incoming record no more.
+    pub(crate) fn forget_incoming(self) {
+        // INVARIANT: Null is fine.
+        self.incoming().store(null_mut(), Relaxed);
+    }
+
+    /// Nobody is left who could take the device back.
+    pub(crate) fn end(self) {
+        if self.is_bridge() || !self.is_incoming() {
+            return;
+        }
+        dev_warn!(
+            self.as_dev(),
+            "liveupdate: was not taken back, and no file is left by which it could be\n"
+        );
+        if self.may_run() {
+            self.stop();
+        }
+        self.try_finish();
+    }
+
+    /// The device was set up, and a driver may have it next.
+    pub(crate) fn added(self) {
+        self.reset_if_due();
+        if incoming::has_ended() {
+            self.end();
+        }
+    }
+
+    /// Setting up the device has failed. Its incoming record stays, so that it is incoming when it
+    /// can be set up.
     pub(crate) fn cleanup(self) {
-        drop(self.forget_incoming());
-        self.incoming_bridge().store(false, Relaxed);
+        if self.is_incoming() && !self.is_bridge() {
+            self.stop_found();
+            removed::note(self);
+        }
+        self.forget_incoming();
     }
 
     /// The device is removed. Says what becomes of its records.
     ///
-    /// An outgoing device stays in memory, as the outgoing records have a reference to it.
+    /// An outgoing device stays in memory, as the outgoing records have a reference to it. An
+    /// incoming one can be finished all the same, and is incoming when it comes again.
     pub(crate) fn remove(self) {
         if self.is_outgoing() {
             dev_warn!(
@@ -404,19 +455,22 @@ impl<'a> Device<'a> {
                 "liveupdate: removed while preserved for the next kernel\n"
             );
         }
-        if self.is_incoming() {
-            dev_warn!(
-                self.as_dev(),
-                "liveupdate: removed before it was finished\n"
-            );
-            // What is below a bridge that has lost its bus numbers may be at work all the while.
-            if self.has_lost_bus_numbers() {
-                self.forget_lost_bus_numbers();
-            } else {
-                removed::note(self);
-            }
+        if !self.is_incoming() {
+            return;
         }
-        self.cleanup();
+        dev_warn!(
+            self.as_dev(),
+            "liveupdate: removed before it was finished\n"
+        );
+        if !self.is_bridge() && self.may_run() {
+            self.stop_removed();
+        }
+        // What is below a bridge that has lost its bus numbers may be at work all the while.
+        if self.has_lost_bus_numbers() {
+            self.forget_lost_bus_numbers();
+        } else {
+            removed::note(self);
+        }
     }
 
     /// Whether userspace may unbind the device from its driver, or remove it.
@@ -437,33 +491,8 @@ impl<'a> Device<'a> {
     }
 }
 
-/// The incoming record that a device had, and with it the device's reference to the incoming data.
-///
-/// Dropping it gives back the reference.
-///
-/// # Invariants
-///
-/// The pointer is to a record of the incoming data, to which the object owns a detached reference.
-struct Held(NonNull<Record>);
-
-impl Held {
-    fn record(&self) -> &Record {
-        // SAFETY: By the type invariant.
-        unsafe { self.0.as_ref() }
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        // SAFETY: By the type invariant the reference is ours to give back.
-        unsafe { RECORDS.put_detached() };
-    }
-}
-
-/// Calls `f` with the name of the driver of the device at `address`.
-///
-/// Context: May sleep. Takes the lock of the device.
-pub(crate) fn with_driver_name<R>(address: Address, f: impl FnOnce(&CStr) -> R) -> R {
+/// The device at an address, if there is one.
+pub(crate) fn at(address: Address) -> Option<ARef<pci::Device>> {
     // SAFETY: The function accepts any address.
     let dev = unsafe {
         bindings::pci_get_domain_bus_and_slot(
@@ -472,26 +501,7 @@ pub(crate) fn with_driver_name<R>(address: Address, f: impl FnOnce(&CStr) -> R) 
             address.devfn().into(),
         )
     };
-    let Some(dev) = NonNull::new(dev) else {
-        return f(c"none");
-    };
 
     // SAFETY: The function gave us a reference to the device.
-    let dev: ARef<pci::Device> = unsafe { ARef::from_raw(dev.cast()) };
-    let raw = Device::new(&dev).as_raw();
-
-    // SAFETY: We have a reference to the device.
-    unsafe { bindings::device_lock(&raw mut (*raw).dev) };
-    // SAFETY: With its lock held the device keeps its driver.
-    let driver = unsafe { (*raw).dev.driver };
-    let result = if driver.is_null() {
-        f(c"none")
-    } else {
-        // SAFETY: As long as the device has the driver, this is valid, and the name a C string.
-        f(unsafe { CStr::from_char_ptr((*driver).name) })
-    };
-    // SAFETY: We locked it.
-    unsafe { bindings::device_unlock(&raw mut (*raw).dev) };
-
-    result
+    NonNull::new(dev).map(|dev| unsafe { ARef::from_raw(dev.cast()) })
 }

@@ -12,6 +12,7 @@ EXPORT_SYMBOL_GPL(pci_liveupdate_unregister_flb);
 EXPORT_SYMBOL_GPL(pci_liveupdate_preserve);
 EXPORT_SYMBOL_GPL(pci_liveupdate_unpreserve);
 EXPORT_SYMBOL_GPL(pci_liveupdate_finish);
+EXPORT_SYMBOL_GPL(pci_liveupdate_finish_absent);
 EXPORT_SYMBOL_GPL(pci_liveupdate_is_incoming);
 EXPORT_SYMBOL_GPL(pci_liveupdate_stop);
 EXPORT_SYMBOL_GPL(pci_liveupdate_stop_locked);

@@ -3,7 +3,11 @@
 //! What this kernel was handed: the records of the devices that the previous one preserved.
 
 use crate::{
-    device::Device,
+    device::{
+        self,
+        Device, //
+    },
+    devices,
     record::{
         Address,
         Header,
@@ -36,6 +40,7 @@ use kernel::{
             mutex::MutexBackend,
             Guard, //
         },
+        rcu,
         Mutex,
         SetOnce, //
     },
@@ -73,11 +78,15 @@ static NOTHING: Atomic<bool> = Atomic::new(false);
 
 /// Whether a hand-over can't be read, so that any device may be doing DMA.
 ///
-/// Then each bridge is to be treated as if it was preserved.
+/// Then each bridge is to be treated as if it was preserved, and any other device that is found to
+/// be a bus master is stopped.
 static UNREADABLE: Atomic<bool> = Atomic::new(false);
 
 /// Whether there is incoming data, of which bridges can be incoming.
 static THERE: Atomic<bool> = Atomic::new(false);
+
+/// Whether no file is left by which a device could be taken back. Never changes back.
+static ENDED: Atomic<bool> = Atomic::new(false);
 
 /// Whether devices were handed over, or may have been. Never changes back.
 static KEEP_BUSES: Atomic<bool> = Atomic::new(false);
@@ -85,6 +94,12 @@ static KEEP_BUSES: Atomic<bool> = Atomic::new(false);
 /// Whether there is incoming data.
 pub(crate) fn is_there() -> bool {
     THERE.load(Relaxed)
+}
+
+/// Whether nobody is left who could take a device back.
+#[inline]
+pub(crate) fn has_ended() -> bool {
+    ENDED.load(Relaxed)
 }
 
 /// Whether bus numbers are to stay as they are found.
@@ -122,8 +137,14 @@ impl Device<'_> {
     pub(crate) fn setup_slow(self) {
         self.look_up();
 
-        // Without bus numbers nothing below it can be at work.
-        if is_unreadable() && self.is_bridge() && self.has_bus_numbers() {
+        if !is_unreadable() {
+            return;
+        }
+        if !self.is_bridge() {
+            self.stop_found();
+        } else if self.has_bus_numbers() {
+            // Without bus numbers nothing below it can be at work.
+            //
             // SAFETY: The device is being set up, which is what this is called for.
             unsafe { self.inherit() };
         }
@@ -206,8 +227,7 @@ impl HandOver {
     }
 }
 
-/// The incoming data. It is there until all files are finished that it is bound to, and all
-/// devices that were found to be incoming.
+/// The incoming data. It is there until all files are finished that it is bound to.
 ///
 /// # Invariants
 ///
@@ -298,6 +318,62 @@ impl Incoming {
         self.index.iter().map(|(_, record)| record)
     }
 
+    /// No file is left, so nobody is left who could take back what is still incoming. It is stopped,
+    /// and ordinary from now on.
+    ///
+    /// Devices may be set up and removed meanwhile. One that is set up sees that this has begun
+    /// before its driver can have it, or is seen here.
+    pub(crate) fn end(&self) {
+        {
+            let _changes = self.lock();
+
+            ENDED.store(true, Relaxed);
+        }
+        for device in devices::all() {
+            Device::new(&device).end();
+        }
+        self.lock().finish_all();
+        self.close();
+    }
+
+    /// From now on no device is incoming, and what it was is forgotten.
+    fn close(&self) {
+        if self.is_published {
+            THERE.store(false, Relaxed);
+            removed::forget();
+        }
+    }
+
+    /// Finishes the device at `address` for a driver that has none.
+    pub(crate) fn finish_at(&self, address: Address) {
+        if let Some(device) = device::at(address) {
+            let device = Device::new(&device);
+
+            if device.is_bridge() || self.lock().finish(device) {
+                return;
+            }
+        }
+        self.finish_absent(address);
+    }
+
+    /// Finishes the device at `address`, which is not there.
+    pub(crate) fn finish_absent(&self, address: Address) {
+        let changes = self.lock();
+        let Some(record) = changes.find(address) else {
+            return;
+        };
+
+        record.set_refcount(0);
+        pr_info!("{address}: finished, and is not there\n");
+        for bridge in devices::all() {
+            let bridge = Device::new(&bridge);
+
+            if bridge.is_incoming_bridge() && bridge.leads_to(address) {
+                changes.count_down_bridge(bridge);
+            }
+        }
+    }
+
     /// Where the hand-over is.
     pub(crate) fn handle(&self) -> Handle {
         self.hand_over
@@ -320,25 +396,48 @@ impl Changes<'_> {
         self.records.find(address)
     }
 
-    /// The device that has this record is finished.
+    /// Finishes the device, and the bridges above it that have no other incoming device below.
     ///
-    /// It may be removed and found again while the incoming data is still there.
-    pub(crate) fn finish(&self, record: &Record) {
-        record.set_refcount(0);
+    /// Tells whether it was incoming. It may be removed and found again while the incoming data is
+    /// still there.
+    pub(crate) fn finish(&self, device: Device<'_>) -> bool {
+        let was_incoming = device
+            .with_incoming(|record| record.set_refcount(0))
+            .is_some();
+
+        device.forget_incoming();
+        if was_incoming {
+            dev_info!(device.as_dev(), "liveupdate: finished\n");
+            for bridge in device.upstream_bridges() {
+                self.count_down_bridge(bridge);
+            }
+        }
+        was_incoming
     }
 
-    /// A device below the bridge at `address` is finished. Tells whether the bridge is, too.
-    pub(crate) fn count_down(&self, address: Address) -> bool {
-        self.find(address).and_then(Record::count_down) == Some(0)
+    /// A device below the bridge is finished.
+    fn count_down_bridge(&self, bridge: Device<'_>) {
+        // One that was removed has the same record as the one that was found in its place.
+        if bridge.with_incoming(Record::count_down) == Some(Some(0)) {
+            dev_info!(bridge.as_dev(), "liveupdate: finished\n");
+        }
+    }
+
+    /// Finishes all that is left: what is not there, and the bridges above it.
+    fn finish_all(&self) {
+        for record in self.records.iter() {
+            record.set_refcount(0);
+        }
     }
 }
 
 #[pinned_drop]
 impl PinnedDrop for Incoming {
     fn drop(self: Pin<&mut Self>) {
+        self.close();
         if self.is_published {
-            THERE.store(false, Relaxed);
-            removed::forget();
+            // Who has found it to be there is done with it after that.
+            rcu::synchronize_rcu();
         }
     }
 }

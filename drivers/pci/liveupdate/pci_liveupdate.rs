@@ -21,7 +21,8 @@
 //! - [`record`]: the format in which it is handed over.
 //! - [`debugfs`]: all of this, for people to see.
 //! - `consistency`: whether it fits together.
-//! - `rescan`: all PCI devices, while none comes or goes.
+//! - [`devices`]: all PCI devices.
+//! - `rescan`: the same, while none comes or goes.
 //!
 //! # Locks
 //!
@@ -44,10 +45,14 @@
 //! 5. The mutex of the list of removed devices, in [`removed`].
 //! 6. What the kernel locks to allocate memory, in KHO and elsewhere.
 //!
+//! What LUO calls when the last file is finished holds none of them but LUO's own. It waits for no
+//! lock of a device: who removes one may hold that, and wait for LUO's of the session.
+//!
 //! The incoming data is made by one thread, before anybody else can see it, and from then on
 //! nothing of it changes but the reference counts of its records. These are atomic, so that looking
 //! up a device needs no lock; finishing one does, and making one incoming. Both go through
-//! [`incoming::Changes`], which comes with the lock.
+//! [`incoming::Changes`], which comes with the lock. The files keep the data, and with it the
+//! records that devices point to; who follows such a pointer without lock does so under RCU.
 //!
 //! C headers: [`include/linux/pci_liveupdate.h`](srctree/include/linux/pci_liveupdate.h),
 //! [`drivers/pci/liveupdate.h`](srctree/drivers/pci/liveupdate.h)
@@ -69,6 +74,7 @@ mod buses;
 mod consistency;
 mod debugfs;
 mod device;
+mod devices;
 mod entry;
 #[cfg(CONFIG_PCI_LIVEUPDATE_KUNIT_TEST)]
 mod fuzz;
@@ -119,6 +125,10 @@ impl FileLifecycleBound for Records {
 
     fn retrieve(handle: Handle) -> impl PinInit<Incoming, Error> {
         Incoming::retrieve(handle)
+    }
+
+    fn files_finished(incoming: &Incoming) {
+        incoming.end();
     }
 }
 

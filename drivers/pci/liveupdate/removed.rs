@@ -69,7 +69,8 @@ pub(crate) fn note(device: Device<'_>) {
         return;
     }
     match all.iter_mut().find(|removed| removed.key == key) {
-        Some(removed) => removed.acs = acs,
+        // One that could not be set up again has none of its own.
+        Some(removed) => removed.acs = acs.or(removed.acs),
         None => drop(all.push(Removed { key, acs }, GFP_KERNEL)),
     }
 }

@@ -85,6 +85,16 @@ impl Device<'_> {
         self.stopped().load(Relaxed)
     }
 
+    fn is_bus_master(self) -> bool {
+        self.read_word(bindings::PCI_COMMAND as c_int)
+            .is_ok_and(|command| u32::from(command) & bindings::PCI_COMMAND_MASTER != 0)
+    }
+
+    /// Whether the device has to be stopped: whoever has it may have switched it on again.
+    pub(crate) fn may_run(self) -> bool {
+        !self.is_stopped() || self.is_bus_master()
+    }
+
     /// Notes that the device was stopped, be it by us or by whoever took it out of its slot.
     pub(crate) fn set_stopped(self) {
         self.stopped().store(true, Relaxed);
@@ -105,12 +115,55 @@ impl Device<'_> {
     }
 
     fn stop_with<L>(self, lock: impl FnOnce() -> Result<L>) {
-        self.set_stopped();
+        // There may be another one in its place, and it was stopped when it was removed.
+        if !self.is_removed() {
+            self.stop_present(lock);
+        }
+    }
 
-        // There may be another device in the place of one that was removed.
-        if !self.is_removed() && !self.is_disconnected() {
+    /// Stops a device that is just being removed, if it is still there.
+    pub(crate) fn stop_removed(self) {
+        self.stop_present(|| Lock::try_new(self));
+    }
+
+    fn stop_present<L>(self, lock: impl FnOnce() -> Result<L>) {
+        self.set_stopped();
+        // SAFETY: The device is valid.
+        if unsafe { bindings::pci_device_is_present(self.as_raw()) } {
             self.halt();
-            self.log_stop(self.reset(lock));
+            self.log_reset(self.reset(lock));
+        }
+    }
+
+    /// Stops a device that is being set up, if it is found to be a bus master.
+    ///
+    /// It can only be reset when it is set up. What is called a bridge, whatever to, serves others.
+    pub(crate) fn stop_found(self) {
+        // SAFETY: The device is valid. The field is set before it is set up any further.
+        let class = unsafe { (*self.as_raw()).class } >> 16;
+
+        if class == bindings::PCI_BASE_CLASS_BRIDGE || !self.is_bus_master() {
+            return;
+        }
+        dev_warn!(
+            self.as_dev(),
+            "liveupdate: found to be a bus master, and must not be: stopped\n"
+        );
+        self.halt();
+        self.set_stopped();
+        self.reset_due().store(true, Relaxed);
+    }
+
+    fn reset_due(&self) -> &Atomic<bool> {
+        // SAFETY: As above.
+        unsafe { Atomic::from_ptr(&raw mut (*self.as_raw()).liveupdate_reset_due) }
+    }
+
+    /// Resets the device if it was stopped before that could be done.
+    pub(crate) fn reset_if_due(self) {
+        if self.reset_due().load(Relaxed) {
+            self.reset_due().store(false, Relaxed);
+            self.log_reset(self.reset(|| Lock::try_new(self)));
         }
     }
 
@@ -163,14 +216,36 @@ impl Device<'_> {
         }
     }
 
+    /// Whether the device can be reset, and without waiting for anybody.
+    fn can_be_reset(self) -> Result {
+        // SAFETY: The device is valid. The slot is not looked into.
+        let (method, slot) = unsafe {
+            (
+                bindings::pci_reset_method(self.as_raw()),
+                (&raw const (*self.as_raw()).slot).read_volatile(),
+            )
+        };
+
+        if method.is_null() {
+            return Err(ENOTTY);
+        }
+
+        // SAFETY: The names of methods are static strings.
+        let method = unsafe { CStr::from_char_ptr(method) };
+
+        // To reset what is in a slot, its hot-plug controller takes a lock with which it waits for
+        // who removes devices, which may be our caller, or wait for that.
+        if !slot.is_null() && method.to_bytes().ends_with(b"bus") {
+            return Err(EBUSY);
+        }
+        Ok(())
+    }
+
     /// Resets the device, whose configuration stays, with what `lock` gets being held.
     fn reset<L>(self, lock: impl FnOnce() -> Result<L>) -> Result {
         let dev = self.as_raw();
 
-        // SAFETY: The device is valid. Userspace may write the field meanwhile, but not in parts.
-        if unsafe { (&raw const (*dev).reset_methods[0]).read_volatile() } == 0 {
-            return Err(ENOTTY);
-        }
+        self.can_be_reset()?;
 
         let _bridge = self
             .upstream_bridges()
@@ -198,7 +273,7 @@ impl Device<'_> {
         result
     }
 
-    fn log_stop(self, reset: Result) {
+    fn log_reset(self, reset: Result) {
         match reset {
             Ok(()) => dev_info!(self.as_dev(), "liveupdate: stopped, and reset\n"),
             Err(error) => dev_warn!(

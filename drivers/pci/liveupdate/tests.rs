@@ -10,6 +10,7 @@ mod faults;
 
 use crate::{
     consistency::Report,
+    debugfs::State,
     device::Device,
     incoming::{
         self,
@@ -516,9 +517,8 @@ mod cases {
     #[test]
     fn a_finished_device_is_not_found_but_listed() -> Result {
         let incoming = HandOver::new(2)?.read()?;
-        let changes = incoming.lock();
 
-        changes.finish(changes.find(address(1)).ok_or(ENOENT)?);
+        incoming.finish_absent(address(1));
         assert!(incoming.find(address(1)).is_none());
         assert_eq!(incoming.iter().count(), 2);
         Ok(())
@@ -557,17 +557,37 @@ mod cases {
     }
 
     #[test]
-    fn the_bridge_of_a_finished_device_is_not_found_either() -> Result {
-        let mut hand_over = HandOver::new(3)?;
+    fn a_device_that_is_not_there_is_finished_once() -> Result {
+        let incoming = HandOver::new(2)?.read()?;
 
-        hand_over.record(0).set_refcount(2);
-        let incoming = hand_over.read()?;
-        let changes = incoming.lock();
-        assert!(!changes.count_down(address(0)));
+        incoming.finish_absent(address(2));
         assert!(incoming.find(address(0)).is_some());
-        assert!(changes.count_down(address(0)));
+        assert!(incoming.find(address(1)).is_some());
+        incoming.finish_absent(address(0));
+        incoming.finish_absent(address(0));
         assert!(incoming.find(address(0)).is_none());
-        assert!(!changes.count_down(address(0)));
+        assert!(incoming.find(address(1)).is_some());
+        Ok(())
+    }
+
+    #[test]
+    fn each_state_has_a_word_and_an_advice() -> Result {
+        let users = 0..bindings::pci_liveupdate_user_PCI_LIVEUPDATE_CLOSED as u8 + 1;
+        let mut states = KVec::from_elem(State::Finished, 1, GFP_KERNEL)?;
+
+        states.push(State::Absent, GFP_KERNEL)?;
+        states.push(State::Bridge, GFP_KERNEL)?;
+        for user in users {
+            states.push(State::User(user), GFP_KERNEL)?;
+        }
+        for (n, state) in states.iter().enumerate() {
+            assert!(!state.name().contains([' ', '#']));
+            assert!(!states[..n]
+                .iter()
+                .any(|other| { other.name() == state.name() || other.advice() == state.advice() }));
+        }
+        // What no driver can say is taken for what was never said.
+        assert_eq!(State::User(u8::MAX).name(), State::User(0).name());
         Ok(())
     }
 

@@ -111,8 +111,8 @@ pub(crate) struct Summary {
 /// - A record of a domain that doesn't exist, or of a device that isn't there: nobody asks for it.
 ///   It stays in the list until the hand-over ends.
 /// - A record of a device in whose place there is another one: that one is incoming.
-/// - A record of a device that was not preserved: it is incoming until its driver finishes it,
-///   which may be never, and as long the hand-over stays in memory.
+/// - A record of a device that was not preserved: it is incoming until its driver finishes it, or
+///   the last file is finished.
 /// - A record of a virtual function: left out when the device is set up, as none is preserved.
 /// - The reference count of a bridge is larger than the number of incoming devices below it: it is
 ///   incoming until the hand-over ends. So it is if devices don't come back.

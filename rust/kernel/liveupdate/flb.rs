@@ -242,18 +242,6 @@ impl<T: FileLifecycleBound> Flb<T> {
         Ok(IncomingRef { flb: self, object })
     }
 
-    /// Gives back a reference that was [detached](IncomingRef::detach).
-    ///
-    /// Context: May sleep. Takes LUO's mutex of the incoming side.
-    ///
-    /// # Safety
-    ///
-    /// The caller owns a detached reference to the incoming side of this data, and gives it up.
-    pub unsafe fn put_detached(&'static self) {
-        // SAFETY: The reference is the caller's to give back.
-        unsafe { bindings::liveupdate_flb_put_incoming(self.as_raw()) };
-    }
-
     /// # Safety
     ///
     /// To be called by LUO only.
@@ -400,21 +388,12 @@ impl<T: FileLifecycleBound> IncomingRef<T> {
         // an errno, so it is a boxed `T::Incoming`.
         Ok(unsafe { &*object.cast::<T::Incoming>() })
     }
-
-    /// Keeps the reference without an object that stands for it.
-    ///
-    /// For references that belong to a C structure; [`Flb::put_detached`] gives them back. What
-    /// was borrowed from the object stays valid until then.
-    #[inline]
-    pub fn detach(self) {
-        core::mem::forget(self);
-    }
 }
 
 impl<T: FileLifecycleBound> Drop for IncomingRef<T> {
     fn drop(&mut self) {
         // SAFETY: By the type invariant the reference is ours to give back.
-        unsafe { self.flb.put_detached() };
+        unsafe { bindings::liveupdate_flb_put_incoming(self.flb.as_raw()) };
     }
 }
 

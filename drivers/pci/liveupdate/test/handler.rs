@@ -30,7 +30,10 @@ use kernel::{
     },
     pci::{
         self,
-        liveupdate::Preservation, //
+        liveupdate::{
+            Preservation,
+            User, //
+        }, //
     },
     prelude::*,
     sync::{
@@ -189,6 +192,7 @@ impl FileHandler for Files {
             .cookie
             .store(record.cookie.load(Relaxed), Relaxed);
         entry.device.tried.set(&record.tried);
+        entry.device.pdev.liveupdate_set_user(User::Retrieved);
         Ok(file)
     }
 

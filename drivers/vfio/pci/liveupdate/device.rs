@@ -174,6 +174,14 @@ pub(crate) fn finish(pdev: &pci::Device) {
     unsafe { bindings::vfio_pci_liveupdate_finished(as_raw(pdev)) };
 }
 
+/// Finishes a device that is not there.
+///
+/// Context: May sleep.
+pub(crate) fn finish_absent((domain, bdf): (u32, u16)) {
+    // SAFETY: The function accepts any address.
+    unsafe { bindings::pci_liveupdate_finish_absent(domain as c_int, bdf) };
+}
+
 /// The address of a device: PCI segment, and bus, device and function number.
 pub(crate) fn address(pdev: &pci::Device) -> (u32, u16) {
     // SAFETY: The device is valid, and bound to a driver, so that its bus is there.

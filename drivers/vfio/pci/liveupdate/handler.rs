@@ -133,8 +133,9 @@ impl FileHandler for Files {
 
     fn finish(_file: Retrieval<'_>, handle: Handle) {
         if let Some(record) = incoming::record(handle) {
-            if let Some(pdev) = incoming::device_of(record) {
-                device::finish(&pdev);
+            match incoming::device_of(record) {
+                Some(pdev) => device::finish(&pdev),
+                None => device::finish_absent(record.address()),
             }
         }
         incoming::forget(handle);

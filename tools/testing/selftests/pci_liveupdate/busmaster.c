@@ -24,6 +24,7 @@
 
 #include "edu.h"
 #include "plu.h"
+#include "uhci.h"
 
 static const char *topology(void)
 {
@@ -36,11 +37,6 @@ static const char *topology(void)
 		"-device ich9-usb-uhci1,addr=7";
 }
 
-static const struct plu_id uhci[] = {
-	{ 0x8086, 0x2934 },
-	{ }
-};
-
 #define EDU_KEPT	"0000:00/04.0/00.0"
 #define EDU_OTHER	"0000:00/05.0/00.0"
 #define UHCI_KEPT	"0000:00/06.0"
@@ -49,39 +45,14 @@ static const struct plu_id uhci[] = {
 #define SESSION		"busmaster"
 #define MEMORY_TOKEN	0x3e3
 
-/* Registers of the USB controller, and what is in memory for it */
-#define UHCI_COMMAND	0x0
-#define UHCI_RUN	0x1
-#define UHCI_FRAME	0x6
-#define UHCI_SCHEDULE	0x8
-#define UHCI_NR_FRAMES	1024
-#define UHCI_FIRST_FRAMES	4	/* that are waited for */
-#define UHCI_END	0x1		/* of a list */
-#define UHCI_ACTIVE	0x800000
-/* Nothing is to be read from address 127, or something that is no token. */
-#define UHCI_TOKEN	(0x7ffU << 21 | 0x7f << 8 | 0x69)
-#define UHCI_BAD_TOKEN	(0x7ffU << 21 | 0x7f << 8)
-
-struct td {
-	__u32 link;
-	__u32 status;
-	__u32 token;
-	__u32 buffer;
-};
-
 #define PAGE_SIZE	4096
 
 /* What the devices write to, or read. Each part begins with a page. */
-struct schedule {
-	__u32 frame[UHCI_NR_FRAMES];
-	struct td td[UHCI_NR_FRAMES];
-};
-
 static struct memory {
 	unsigned char kept[PAGE_SIZE];
 	unsigned char other[PAGE_SIZE];
-	struct schedule uhci_kept;
-	struct schedule uhci_other;
+	struct uhci_schedule uhci_kept;
+	struct uhci_schedule uhci_other;
 } *memory;
 
 static int map_memory(int fd)
@@ -91,23 +62,6 @@ static int map_memory(int fd)
 		plu_bail("mmap: %s", strerror(errno));
 
 	return fd;
-}
-
-static __u64 phys_of(const void *address)
-{
-	unsigned long virt = (unsigned long)address;
-	int fd = open("/proc/self/pagemap", O_RDONLY);
-	__u64 entry = 0;
-
-	if (fd < 0 || syscall(__NR_pread64, fd, &entry, sizeof(entry),
-			      virt / PAGE_SIZE * sizeof(entry)) != sizeof(entry))
-		plu_skip("/proc/self/pagemap: %s", strerror(errno));
-	close(fd);
-	entry &= (1ULL << 55) - 1;
-	if (!entry)
-		plu_bail("a page has no physical address");
-
-	return entry * PAGE_SIZE + virt % PAGE_SIZE;
 }
 
 static unsigned char pattern(unsigned int i)
@@ -170,7 +124,7 @@ static bool edu_prepare(const struct plu_device *d, unsigned char *page)
 	for (unsigned int i = 0; i < EDU_LENGTH; i++)
 		page[i] = pattern(i);
 	plu_set_bus_master(d->bdf, true);
-	edu_write(regs, EDU_SOURCE, phys_of(page));
+	edu_write(regs, EDU_SOURCE, plu_physical(page));
 	edu_write(regs, EDU_DESTINATION, EDU_BUFFER);
 	edu_write(regs, EDU_COUNT, EDU_LENGTH);
 	edu_write(regs, EDU_COMMAND, EDU_START);
@@ -178,7 +132,7 @@ static bool edu_prepare(const struct plu_device *d, unsigned char *page)
 
 	memset(page, 0, PAGE_SIZE);
 	edu_write(regs, EDU_SOURCE, EDU_BUFFER);
-	edu_write(regs, EDU_DESTINATION, phys_of(page));
+	edu_write(regs, EDU_DESTINATION, plu_physical(page));
 	munmap(regs, PAGE_SIZE);
 
 	return ok;
@@ -201,99 +155,6 @@ static bool edu_works(const struct plu_device *d, unsigned char *page)
 	munmap(regs, PAGE_SIZE);
 
 	return ok;
-}
-
-/* --- The USB controller ---------------------------------------------------- */
-
-static int uhci_open(const struct plu_device *d)
-{
-	int fd = open(plu_sysfs(d, "resource4"), O_RDWR);
-
-	if (fd < 0)
-		plu_bail("%s: its registers: %s", d->bdf, strerror(errno));
-
-	return fd;
-}
-
-static void uhci_write(int fd, unsigned int where, unsigned int size, __u32 value)
-{
-	if (syscall(__NR_pwrite64, fd, &value, size, where) != (long)size)
-		plu_bail("cannot write a register of a USB controller: %s",
-			 strerror(errno));
-}
-
-/* The last descriptor is a bad one, which makes it stop: nothing is done twice. */
-static void uhci_prepare(const struct plu_device *d, struct schedule *s)
-{
-	int fd = uhci_open(d);
-
-	for (unsigned int i = 0; i < UHCI_NR_FRAMES; i++) {
-		s->td[i].link = UHCI_END;
-		s->td[i].status = UHCI_ACTIVE;
-		s->td[i].token = i + 1 < UHCI_NR_FRAMES ? UHCI_TOKEN : UHCI_BAD_TOKEN;
-		s->td[i].buffer = 0;
-	}
-	for (unsigned int i = 0; i < UHCI_NR_FRAMES; i++)
-		s->frame[i] = phys_of(&s->td[i]);
-
-	plu_set_bus_master(d->bdf, true);
-	uhci_write(fd, UHCI_COMMAND, 2, 0);
-	uhci_write(fd, UHCI_FRAME, 2, 0);
-	uhci_write(fd, UHCI_SCHEDULE, 4, phys_of(s->frame));
-	close(fd);
-}
-
-static void uhci_start(const struct plu_device *d)
-{
-	uhci_write(uhci_open(d), UHCI_COMMAND, 2, UHCI_RUN);
-}
-
-static bool uhci_has_done(const struct schedule *s, unsigned int frame)
-{
-	return !(__atomic_load_n(&s->td[frame].status, __ATOMIC_ACQUIRE) & UHCI_ACTIVE);
-}
-
-/* How many frames it has done until the first that it has not. */
-static unsigned int uhci_done_in_row(const struct schedule *s)
-{
-	unsigned int n = 0;
-
-	while (n < UHCI_NR_FRAMES - 1 && uhci_has_done(s, n))
-		n++;
-
-	return n;
-}
-
-static unsigned int uhci_done(const struct schedule *s)
-{
-	unsigned int n = 0;
-
-	for (unsigned int i = 0; i < UHCI_NR_FRAMES - 1; i++)
-		n += uhci_has_done(s, i);
-
-	return n;
-}
-
-static __u32 uhci_read(const struct plu_device *d, unsigned int where)
-{
-	int fd = uhci_open(d);
-	__u32 value = 0;
-
-	if (syscall(__NR_pread64, fd, &value, 2, where) != 2)
-		plu_bail("%s: cannot read a register: %s", d->bdf, strerror(errno));
-	close(fd);
-
-	return value;
-}
-
-static bool uhci_has_begun(void *arg)
-{
-	return uhci_read(arg, UHCI_FRAME) >= UHCI_FIRST_FRAMES;
-}
-
-static bool uhci_is_over(void *arg)
-{
-	return !(uhci_read(arg, UHCI_COMMAND) & UHCI_RUN);
 }
 
 /* --- The test -------------------------------------------------------------- */
@@ -322,8 +183,8 @@ static void kernel_a(void)
 	       edu_works(plu_at(EDU_KEPT), memory->kept), "one edu does DMA");
 	plu_ok(edu_prepare(plu_at(EDU_OTHER), memory->other) &&
 	       edu_works(plu_at(EDU_OTHER), memory->other), "so does the other");
-	uhci_prepare(plu_at(UHCI_KEPT), &memory->uhci_kept);
-	uhci_prepare(plu_at(UHCI_OTHER), &memory->uhci_other);
+	uhci_prepare(plu_at(UHCI_KEPT), &memory->uhci_kept, true);
+	uhci_prepare(plu_at(UHCI_OTHER), &memory->uhci_other, true);
 }
 
 static void start(void)
@@ -388,7 +249,7 @@ static void kernel_b(void)
 static const struct plu_test test = {
 	.name = "busmaster",
 	.qemu = topology,
-	.also = uhci,
+	.also = uhci_ids,
 	.stage = {
 		{ .run = kernel_a, .plan = 4, .before_jump = start },
 		{ .run = kernel_b, .plan = 11 },

@@ -307,6 +307,8 @@ struct plu_device {
 	bool absent;		/* removed, or pulled out */
 	const char *driver;	/* PLU_DRIVER, another, or NULL */
 	unsigned int messages[PLU_NR_MESSAGES];	/* how often each was said */
+	bool stopped;		/* removed while it was incoming, and found again */
+	bool retrieved;		/* by a file that its driver knows of */
 
 	/* Of a device: those of a bridge are worked out. */
 	bool outgoing;

@@ -96,11 +96,28 @@ static bool is_unreadable(void)
 	return !strncmp(plu.handover, unreadable, sizeof(unreadable) - 1);
 }
 
-/* The line of a device or bridge in a list, or NULL if it must not be there. */
+/* Why an incoming device or bridge is incoming still. */
+static const char *expected_state(const struct plu_device *d, unsigned int refcount)
+{
+	if (!refcount)
+		return "finished";
+	if (d->absent)
+		return "absent";
+	if (d->is_bridge)
+		return "bridge";
+
+	return d->retrieved ? "retrieved" : "waiting";
+}
+
+/*
+ * The line of a device or bridge in a list, or NULL if it must not be there. What follows
+ * for people is not compared.
+ */
 static const char *expected_line(const struct plu_device *d, bool incoming)
 {
 	const char *driver = d->absent ? NULL : d->driver;
-	static char line[128];
+	static char line[160];
+	char rest[64] = "\n";
 	unsigned int refcount;
 
 	if (incoming) {
@@ -113,9 +130,12 @@ static const char *expected_line(const struct plu_device *d, bool incoming)
 			return NULL;
 	}
 
-	snprintf(line, sizeof(line), "%s refcount=%u driver=%s%s\n", d->bdf, refcount,
-		 driver ?: "none",
-		 !incoming ? "" : refcount ? " finished=no" : " finished=yes");
+	if (incoming)
+		snprintf(rest, sizeof(rest), " finished=%s stopped=%s state=%s # ",
+			 refcount ? "no" : "yes", d->stopped && !d->absent ? "yes" : "no",
+			 expected_state(d, refcount));
+	snprintf(line, sizeof(line), "%s refcount=%u driver=%s%s", d->bdf, refcount,
+		 driver ?: "none", rest);
 
 	return line;
 }
@@ -141,7 +161,7 @@ static unsigned int check_lines(const char *file, const char *text, bool incomin
 	return expected;
 }
 
-static char list[(PLU_MAX_DEVICES + PLU_MAX_BRIDGES) * 128];
+static char list[(PLU_MAX_DEVICES + PLU_MAX_BRIDGES) * 320];
 
 /* Every line that is expected, once, and no other. Return how many. */
 static unsigned int check_list(const char *file, bool incoming)
@@ -174,7 +194,7 @@ static unsigned int check_list(const char *file, bool incoming)
 
 bool plu_is_incoming(const struct plu_device *d)
 {
-	char line[128];
+	char line[320];
 
 	if (plu_read_file(PLU_DEBUGFS "/incoming", list, sizeof(list)) < 0 ||
 	    !plu_value(list, d->bdf, line, sizeof(line)))

@@ -188,6 +188,8 @@ static void set_absent(struct plu_device *d)
 	d->cookie = 0;
 	d->messages[PLU_MSG_REMOVED_OUTGOING] += !!plu_count_outgoing(d);
 	d->messages[PLU_MSG_REMOVED_INCOMING] += !!plu_incoming_refcount(d);
+	d->stopped = !d->is_bridge && plu_incoming_refcount(d);
+	d->retrieved = false;
 }
 
 static void set_present(struct plu_device *d)
@@ -195,6 +197,7 @@ static void set_present(struct plu_device *d)
 	if (!d->absent)
 		return;
 	d->absent = false;
+	d->stopped &= !!plu_incoming_refcount(d);
 	d->messages[PLU_MSG_PRESERVED] += !!plu_incoming_refcount(d);
 }
 

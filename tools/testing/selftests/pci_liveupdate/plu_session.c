@@ -164,12 +164,12 @@ void plu_retrieve(int session, struct plu_device *d)
 	d->fd = fd;
 	d->cookie = d->handed_cookie;
 	d->incoming_session = session;
+	d->retrieved = true;
 }
 
 static void finished(int session)
 {
 	struct plu_device *d;
-	bool any_incoming = false;
 
 	for (d = plu.dev; d < plu_end(); d++) {
 		if (d->incoming_session == session) {
@@ -178,15 +178,16 @@ static void finished(int session)
 			if (!d->absent)
 				plu_set_finished(d);
 		}
-		any_incoming |= d->incoming == PLU_INCOMING && !d->absent;
 	}
 
-	if (any_incoming || plu.nr_incoming_files || strcmp(plu.handover, "read"))
+	if (plu.nr_incoming_files || strcmp(plu.handover, "read"))
 		return;
 
-	/* Nothing of the hand-over is left, or soon: a removed device takes a moment. */
+	/* With the last file, all that is still incoming becomes ordinary. */
 	plu.handover = "finished";
 	for (d = plu.dev; d < plu_end(); d++) {
+		if (!d->absent)
+			plu_set_finished(d);
 		d->incoming = PLU_ORDINARY;
 		d->surplus = 0;
 		d->unrecorded = false;

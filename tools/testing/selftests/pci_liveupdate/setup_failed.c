@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A device that is incoming and cannot be set up: it is not there, its record stays,
- * and it is incoming when setting it up works again. What it had of the hand-over it
- * has given back: when all is finished, nothing is left.
+ * A device that is incoming and cannot be set up: it is stopped, and not there, its record
+ * stays, and it is incoming when setting it up works again. When all is finished, nothing is
+ * left of the hand-over.
  */
 
 #include <stdio.h>
@@ -32,19 +32,24 @@ static void preserve(void)
 	plu_check("every device is outgoing");
 }
 
-/* Remove a device, and let setting it up fail when it is found again. */
+/*
+ * Remove a device, and let setting it up fail when it is found again, as a bus master that
+ * it was not any more.
+ */
 static void fail_to_set_up(struct plu_device *d)
 {
-	char parameters[64];
+	char parameters[80], stopped[96];
 
 	plu_gives(plu_remove(d), 0, "an incoming device is removed");
-	snprintf(parameters, sizeof(parameters), "device=%s offset=%u size=1 value=%u",
+	snprintf(parameters, sizeof(parameters), "device=%s offset=%u size=1 value=%u master=1",
 		 d->bdf, PCI_HEADER_TYPE, UNKNOWN_TYPE);
+	snprintf(stopped, sizeof(stopped), "%s: liveupdate: found to be a bus master", d->bdf);
 	plu_gives(plu_load_module("external/" MODULE, parameters), 0,
 		  "its header is made one of an unknown type");
 	plu_rescan_in_vain();
 	plu_ok(!plu_exists(plu_sysfs(d, "vendor")), "it cannot be set up");
 	plu_check("it was found to be incoming before that, and its record stays");
+	plu_ok(plu_times_said(stopped) == 1, "it was stopped");
 	plu_gives(plu_unload_module(MODULE), 0, "its header is made a good one");
 }
 
@@ -63,6 +68,7 @@ static void retrieve(void)
 	fail_to_set_up(d);
 	plu_rescan();
 	plu_check("it is incoming again");
+	plu_ok(!plu_is_bus_master(d->bdf), "and no bus master");
 
 	session = plu_retrieve_session(SESSION);
 	for (d = plu.dev; d < plu_end(); d++) {
@@ -87,7 +93,7 @@ static const struct plu_test test = {
 	.name = "setup_failed",
 	.stage = {
 		{ .run = preserve, .plan = 1 },
-		{ .run = retrieve, .plan = 17 },
+		{ .run = retrieve, .plan = 20 },
 	},
 };
 

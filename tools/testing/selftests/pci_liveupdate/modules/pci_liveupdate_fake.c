@@ -5,7 +5,8 @@
  *
  *	insmod pci_liveupdate_fake.ko device=0000:04:00.0 offset=0x0e size=1 value=0x7e
  *
- * A header of an unknown type, as here, is one that the PCI core cannot set up.
+ * A header of an unknown type, as here, is one that the PCI core cannot set up. With
+ * master=1 the device is made a bus master first, which need not be set up for that.
  */
 
 #include <linux/module.h>
@@ -29,6 +30,10 @@ static uint value;
 module_param(value, uint, 0444);
 MODULE_PARM_DESC(value, "what it is said to be");
 
+static bool master;
+module_param(master, bool, 0444);
+MODULE_PARM_DESC(master, "make the device a bus master");
+
 static struct interposer fake;
 
 static int fake_read(struct pci_bus *bus, unsigned int devfn, int where, int len,
@@ -51,6 +56,9 @@ static int __init fake_init(void)
 	if (err)
 		return err;
 
+	if (master)
+		pci_bus_write_config_word(fake.bus, fake.devfn, PCI_COMMAND,
+					  PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
 	fake.ops.read = fake_read;
 	interpose(&fake);
 

@@ -29,7 +29,7 @@ MODULE_PARM_DESC(device, "address of the device");
 
 static char *call = "preserve";
 module_param(call, charp, 0444);
-MODULE_PARM_DESC(call, "preserve, unpreserve, finish, disable or hold");
+MODULE_PARM_DESC(call, "preserve, unpreserve, finish, absent, disable or hold");
 
 static bool stray_can_preserve(struct liveupdate_file_handler *handler, struct file *file)
 {
@@ -130,11 +130,27 @@ static int disable(struct pci_dev *pdev)
 	return pci_enable_device(pdev);
 }
 
+static int finish_absent(void)
+{
+	struct address address;
+	int err = parse_address(device, &address);
+
+	if (!err)
+		pci_liveupdate_finish_absent(address.domain,
+					     PCI_DEVID(address.bus, address.devfn));
+
+	return err;
+}
+
 static int call_with_device(void)
 {
-	struct pci_dev *pdev = find_device(device);
+	struct pci_dev *pdev;
 	int err = 0;
 
+	if (!strcmp(call, "absent"))
+		return finish_absent();
+
+	pdev = find_device(device);
 	/* The functions have an error of their own for "no device". */
 	if (IS_ERR(pdev))
 		return -ENXIO;
