@@ -43,7 +43,7 @@ use kernel::{
 ///   for the device, which is then one of [`Slots::devices`](crate::outgoing::Slots::devices). It
 ///   is written with the outgoing records locked.
 /// - `liveupdate_incoming` of the device is null, or was a record of the incoming data when it was
-///   set, which may be gone: see [`Device::incoming_record`].
+///   set, which may be gone: see [`Device::with_incoming`].
 #[derive(Clone, Copy)]
 pub(crate) struct Device<'a>(&'a pci::Device);
 
@@ -411,11 +411,14 @@ impl<'a> Device<'a> {
         self.incoming().store(null_mut(), Relaxed);
     }
 
-    /// Nobody is left who could take the device back.
+    /// Nobody is left who could take the device back, if it is incoming.
     pub(crate) fn end(self) {
-        if self.is_bridge() || !self.is_incoming() {
-            return;
+        if !self.is_bridge() && self.is_incoming() {
+            self.give_up();
         }
+    }
+
+    fn give_up(self) {
         dev_warn!(
             self.as_dev(),
             "liveupdate: was not taken back, and no file is left by which it could be\n"
@@ -424,13 +427,16 @@ impl<'a> Device<'a> {
             self.stop();
         }
         self.try_finish();
+        self.forget_incoming();
     }
 
     /// The device was set up, and a driver may have it next.
     pub(crate) fn added(self) {
         self.reset_if_due();
-        if incoming::has_ended() {
-            self.end();
+
+        // Its record may have been finished with all others, before it could be seen.
+        if incoming::has_ended() && !self.is_bridge() && !self.incoming().load(Relaxed).is_null() {
+            self.give_up();
         }
     }
 

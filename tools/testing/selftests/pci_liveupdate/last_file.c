@@ -3,7 +3,8 @@
  * When the last file is finished, nobody is left who could take back what is incoming still:
  * a device that was preserved without a file, and writes to memory, and one that was plugged
  * in where a preserved switch was. Each is stopped, named, and ordinary from then on, and
- * the hand-over has an end.
+ * the hand-over has an end. That waits for no lock: a device that somebody else has locked is
+ * stopped, but not reset.
  */
 
 #include <stdio.h>
@@ -28,6 +29,7 @@ static const char *topology(void)
 
 #define BEHIND_SWITCH	"0000:00/08.0/00.0/00.0/00.0"
 #define STAYS		"0000:00/09.0"
+#define MODULE		"pci_liveupdate_lock"
 
 static void preserve(void)
 {
@@ -75,6 +77,7 @@ static void finish(void)
 {
 	static const char left[] = "was not taken back, and no file is left by which it could be";
 	struct plu_device *edu;
+	char parameters[64];
 	int session;
 
 	plu_take_over();
@@ -87,15 +90,18 @@ static void finish(void)
 	edu = replace_switch();
 
 	plu_retrieve(session, plu_at(STAYS));
+	snprintf(parameters, sizeof(parameters), "device=%s", plu_at(RESETTABLE)->bdf);
+	plu_gives(plu_load_module("external/" MODULE, parameters), 0, "one is locked");
 	plu_finish(session);
+	plu_gives(plu_unload_module(MODULE), 0, "the session can be finished all the same");
 	plu_ok(!strcmp(plu_status("handover"), "finished") && plu_is_consistent(),
 	       "the hand-over ends with its last file");
 	plu_ok(!resettable_writes() && !plain_writes(), "nothing writes to memory any more");
 	plu_ok(times_said_of(RESETTABLE, left) == 1 && times_said_of(PLAIN, left) == 1 &&
 	       plu_times_said(left) == 3, "the kernel names what was left, and no others");
-	plu_ok(times_said_of(RESETTABLE, "stopped, and reset") == 1 &&
+	plu_ok(times_said_of(RESETTABLE, "stopped, but not reset: ") == 1 &&
 	       times_said_of(PLAIN, "stopped, but not reset: ") == 1 &&
-	       !times_said_of(STAYS, "stopped"), "and says which could be reset");
+	       !times_said_of(STAYS, "stopped"), "and says that they were stopped");
 	plu_ok(!plu_is_incoming(edu) && !plu_is_incoming(plu_at(PLAIN)) &&
 	       !plu_is_incoming(plu_at(RESETTABLE)), "they are ordinary");
 }
@@ -106,7 +112,7 @@ static const struct plu_test test = {
 	.also = uhci_ids,
 	.stage = {
 		{ .run = preserve, .plan = 3, .before_jump = write_on },
-		{ .run = finish, .plan = 10 },
+		{ .run = finish, .plan = 12 },
 	},
 };
 
