@@ -100,12 +100,6 @@ impl<'a> Device<'a> {
         unsafe { bindings::pci_dev_is_removed(self.as_raw()) }
     }
 
-    /// Whether it is known to be out of its slot.
-    pub(crate) fn is_disconnected(self) -> bool {
-        // SAFETY: By the type invariant the device is valid.
-        unsafe { bindings::pci_dev_is_disconnected(self.as_raw()) }
-    }
-
     /// Whether a driver is bound to it. It may lose the driver at any moment.
     pub(crate) fn has_driver(self) -> bool {
         // SAFETY: By the type invariant the device is valid. It may be written to meanwhile, but
