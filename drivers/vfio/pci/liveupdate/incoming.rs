@@ -21,7 +21,7 @@ use kernel::{
 /// What was handed over for a file that isn't finished.
 struct Incoming {
     handle: Handle,
-    /// There if it can be read, and is not the second one of a device.
+    /// There if it can be read, and no other is for the same device.
     record: Option<Record>,
 }
 
@@ -44,20 +44,40 @@ pub(crate) fn read_all() -> Result {
     let mut complete: Result = Ok(());
 
     FILES.for_each_incoming(|handle| {
-        let is_new = |record: &Record| {
-            all.iter()
-                .filter_map(|other| other.record.as_ref())
-                .all(|other| other.address() != record.address())
-        };
-        let record = Record::read(handle).ok().filter(is_new);
+        let record = Record::read(handle).ok();
 
         if let Err(error) = all.push(Incoming { handle, record }, GFP_KERNEL) {
             complete = Err(error.into());
         }
     })?;
     complete?;
+    drop_doubles(&mut all);
     *INCOMING.lock() = all;
     Ok(())
+}
+
+/// Of several records for one device, nobody can tell which is its own.
+fn drop_doubles(all: &mut [Incoming]) {
+    for index in 0..all.len() {
+        let (before, rest) = all.split_at_mut(index + 1);
+        let Some(address) = before[index].record.map(|record| record.address()) else {
+            continue;
+        };
+        let mut is_single = true;
+
+        for other in rest {
+            if other
+                .record
+                .is_some_and(|record| record.address() == address)
+            {
+                other.record = None;
+                is_single = false;
+            }
+        }
+        if !is_single {
+            before[index].record = None;
+        }
+    }
 }
 
 /// The file that is finished is nobody's any more.

@@ -120,22 +120,23 @@ static void kernel_a(void)
 	plu_check("five are outgoing");
 }
 
-/* LUO does not ask again for what could not be retrieved. */
 static void retrieve_in_spite(int first, int second)
 {
 	struct plu_device *d = &plu.dev[0];
 
 	let_fail(d, "retrieve");
 	plu_gives(plu_retrieve_fd(first, d->token), -EIO, "a file cannot be retrieved");
-	plu_check("all are incoming, as they were");
-	let_fail(d, "nothing");
 	plu_gives(plu_retrieve_fd(first, d->token), -EIO, "nor when that is tried again");
+	plu_check("all are incoming, as they were");
 
 	plu_retrieve(first, &plu.dev[1]);
 	plu_retrieve(second, &plu.dev[3]);
 	plu_ok(plu_file_is(plu.dev[1].fd, &plu.dev[1], COOKIE + plu.dev[1].token) &&
 	       plu_file_is(plu.dev[3].fd, &plu.dev[3], COOKIE + plu.dev[3].token),
 	       "another can, of the session and of another one, and has the cookie");
+	let_fail(d, "nothing");
+	plu_retrieve(first, d);
+	plu_ok(plu_file_is(d->fd, d, COOKIE + d->token), "it can when the driver does not fail");
 	plu_check("all are incoming still");
 }
 
@@ -158,21 +159,30 @@ static void finish_in_spite(int first, int second)
 	for (d = plu.dev; d < &plu.dev[3]; d++)
 		d->incoming_session = first;
 	plu_finish(first);
-	plu_check("it can when the driver agrees, with the file that was not retrieved");
+	plu_check("it can when the driver agrees");
 }
 
-/* LUO keeps a session that cannot be finished when it is closed until the next jump. */
 static void close_in_vain(void)
 {
 	struct plu_device *d = &plu.dev[4];
-	int stuck = plu_retrieve_session(STUCK);
+	int stuck;
 
+	close(plu_retrieve_session(STUCK));
+	plu_check("what was not retrieved when its session is closed stays incoming");
+	stuck = plu_retrieve_session(STUCK);
 	let_fail(d, "can_finish");
+	plu_retrieve(stuck, d);
 	close(stuck);
-	plu_check("what cannot be finished when its session is closed stays incoming");
-	plu_gives(plu_try_retrieve_session(STUCK), -EINVAL,
-		  "the session cannot be retrieved again");
+	plu_check("so does what cannot be finished then");
+	stuck = plu_retrieve_session(STUCK);
+	close(d->fd);
+	plu_retrieve(stuck, d);
+	plu_ok(plu_file_is(d->fd, d, COOKIE + d->token),
+	       "the session and the file can be had again");
 	let_fail(d, "nothing");
+	plu_close_session(stuck);
+	plu_check("what can be finished is when the session is closed");
+	plu_gives(plu_try_retrieve_session(STUCK), -ENOENT, "then the session is there no more");
 }
 
 static void kernel_b(void)
@@ -211,7 +221,7 @@ static const struct plu_test test = {
 	.name = "callbacks",
 	.stage = {
 		{ .run = kernel_a, .plan = 30 },
-		{ .run = kernel_b, .plan = 16 },
+		{ .run = kernel_b, .plan = 20 },
 		{ .run = kernel_c, .plan = 2 },
 	},
 };

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * There is no memory, at each place where some is asked for, while files are retrieved.
- * LUO does not ask the driver again for such a file, but that is all: its device is
- * incoming, as are all others, other files can be retrieved, and all are finished, which
- * needs none.
+ * They can be when there is memory again, their devices are incoming all the while, as are
+ * all others, and all are finished, which needs none.
  */
 
 #include <errno.h>
@@ -105,9 +104,7 @@ static unsigned int retrieve_each(int session, const char *name)
 		done += did_fail && ret >= 0;
 		wrong += ret != -ENOMEM && ret < 0;
 		wrong += !did_fail && ret < 0;
-		/* It is final if the driver was asked, and not if LUO had no memory before. */
-		if (ret >= 0 || plu_retrieve_fd(session, d->token) != -ENOMEM)
-			wrong += !can_be_retrieved(session, d);
+		wrong += !can_be_retrieved(session, d);
 		wrong += !plu_is_as_expected();
 	}
 	plu_say("%u allocations: %u times refused, %u times done all the same",
@@ -139,11 +136,6 @@ static void retrieve(void)
 	later = plu_retrieve_session(LATER);
 	plu_ok(!retrieve_each(alone, ALONE),
 	       "without a trace if allocations fail, each one alone");
-	/*
-	 * LUO warns if it cannot note that the file is there, and goes on. It needs memory
-	 * for that only if there is no file whose address is near.
-	 */
-	plu_announce_possible("kernel/liveupdate/luo_file.c:");
 	plu_ok(!retrieve_each(later, LATER),
 	       "without a trace if allocations fail, from each one on");
 	finish(alone, "of one session");

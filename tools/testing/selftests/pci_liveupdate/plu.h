@@ -308,7 +308,8 @@ struct plu_device {
 	const char *driver;	/* PLU_DRIVER, another, or NULL */
 	unsigned int messages[PLU_NR_MESSAGES];	/* how often each was said */
 	bool stopped;		/* removed while it was incoming, and found again */
-	bool retrieved;		/* by a file that its driver knows of */
+	bool retrieved;		/* by a file that its driver knows of, */
+	bool taken_over;	/* which is in use */
 
 	/* Of a device: those of a bridge are worked out. */
 	bool outgoing;
@@ -550,6 +551,9 @@ int plu_retrieve_session(const char *name);
 void plu_retrieve(int session, struct plu_device *d);
 void plu_finish(int session);
 void plu_close_session(int session);
+
+/* The kernel has finished a session that was closed before: what was retrieved from it. */
+void plu_set_session_finished(int session);
 
 /*
  * Can it be preserved, for a moment, or is it refused for this reason, which the kernel

@@ -106,6 +106,9 @@ static const char *expected_state(const struct plu_device *d, unsigned int refco
 	if (d->is_bridge)
 		return "bridge";
 
+	if (d->taken_over)
+		return "taken-over";
+
 	return d->retrieved ? "retrieved" : "waiting";
 }
 

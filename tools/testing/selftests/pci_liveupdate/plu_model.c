@@ -190,6 +190,7 @@ static void set_absent(struct plu_device *d)
 	d->messages[PLU_MSG_REMOVED_INCOMING] += !!plu_incoming_refcount(d);
 	d->stopped = !d->is_bridge && plu_incoming_refcount(d);
 	d->retrieved = false;
+	d->taken_over = false;
 }
 
 static void set_present(struct plu_device *d)

@@ -167,7 +167,7 @@ void plu_retrieve(int session, struct plu_device *d)
 	d->retrieved = true;
 }
 
-static void finished(int session)
+void plu_set_session_finished(int session)
 {
 	struct plu_device *d;
 
@@ -205,7 +205,7 @@ void plu_finish(int session)
 
 	if (ret)
 		plu_bail("cannot finish the session: %s", strerror(-ret));
-	finished(session);
+	plu_set_session_finished(session);
 }
 
 void plu_close_session(int session)
@@ -213,7 +213,7 @@ void plu_close_session(int session)
 	struct plu_device *d;
 
 	close(session);
-	finished(session);
+	plu_set_session_finished(session);
 	for (d = plu.dev; d < plu_end(); d++) {
 		if (d->outgoing_session != session)
 			continue;

@@ -56,6 +56,7 @@ static void kernel_b(void)
 	plu_gives(plu_try_preserve(second, DEVICE->fd, DEVICE->token), -ENOENT,
 		  "it can't be preserved again before it is bound");
 	v = vfio_pci_device_init_fd(DEVICE->bdf, iommu_init("iommufd"), DEVICE->fd);
+	DEVICE->taken_over = true;
 	plu_gives(plu_try_preserve(second, DEVICE->fd, DEVICE->token), -EBUSY,
 		  "nor before it is finished");
 	plu_check("it is incoming");

@@ -46,6 +46,9 @@ static void with_iommu(void)
 
 	vlu_load_driver(false);
 	plu_take_over();
+	/* It binds itself to what it is to give back. */
+	if (plu_driver_override(DEVICE->bdf, NULL))
+		plu_bail("%s: can't be unbound", DEVICE->bdf);
 	vlu_bind(OTHER);
 	group = vlu_try_open_group(OTHER);
 	plu_ok(group >= 0, "the group of another device is opened");
@@ -57,6 +60,7 @@ static void with_iommu(void)
 	plu_check("it is incoming");
 	session = plu_retrieve_session(SESSION);
 	v = vlu_retrieve(session, DEVICE, iommu_init("iommufd"));
+	plu_gives(vlu_get_origin(v->fd), VFIO_DEVICE_LIVEUPDATE_NEEDS_IOMMU, "its file says why");
 	plu_ok(plu_says_once("did not keep running, as its DMA needs the IOMMU now"),
 	       "its DMA has ended");
 	plu_ok(!plu_is_bus_master(DEVICE->bdf), "it is stopped");
@@ -70,7 +74,7 @@ static const struct plu_test test = {
 	.qemu = topology,
 	.stage = {
 		{ .run = without_iommu, .plan = 2, .cmdline = VLU_CMDLINE_NO_IOMMU },
-		{ .run = with_iommu, .plan = 8, .cmdline = VLU_CMDLINE " iommu=pt" },
+		{ .run = with_iommu, .plan = 9, .cmdline = VLU_CMDLINE " iommu=pt" },
 	},
 };
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * A device that the next kernel does not find, or finds with another driver than vfio-pci,
- * though of the same family, can't be retrieved. A session that has lost its device can be
- * finished all the same; one whose device is there, but was asked for in vain, can't, and
- * the device stays what it is until it is removed.
+ * though of the same family, can't be retrieved; it can be once it is found again, or has
+ * vfio-pci. The session of one that is lost can be finished at once; that of one which is
+ * there can't.
  */
 
 #include <errno.h>
@@ -17,69 +17,104 @@ static const char *topology(void)
 		"-device pcie-root-port,id=rp1,chassis=1,addr=4\n"
 		"-device edu,bus=rp1\n"
 		"-device pcie-root-port,id=rp2,chassis=2,addr=5\n"
-		"-device edu,bus=rp2";
+		"-device edu,bus=rp2\n"
+		"-device pcie-root-port,id=rp3,chassis=3,addr=6\n"
+		"-device edu,bus=rp3";
 }
 
 #define LOST		(&plu.dev[0])
-#define OTHER		(&plu.dev[1])
+#define FOUND		(&plu.dev[1])
+#define OTHER		(&plu.dev[2])
 #define LOST_SESSION	"vfio-lost"
+#define FOUND_SESSION	"vfio-found"
 #define OTHER_SESSION	"vfio-other"
+
+static void preserve(struct plu_device *d, const char *session, struct iommu *iommu)
+{
+	vlu_bind(d);
+	vlu_open(d, iommu);
+	plu_preserve(plu_session(session), d);
+}
 
 static void kernel_a(void)
 {
 	struct iommu *iommu;
 
 	vlu_load_driver(false);
-	plu_find_devices(2);
+	plu_find_devices(3);
 	iommu = iommu_init("iommufd");
-	vlu_bind(LOST);
-	vlu_open(LOST, iommu);
+	preserve(LOST, LOST_SESSION, iommu);
+	preserve(FOUND, FOUND_SESSION, iommu);
+	preserve(OTHER, OTHER_SESSION, iommu);
+	plu_check("three devices are outgoing");
+}
+
+static void lose_and_find(struct iommu *iommu)
+{
+	int session = plu_retrieve_session(FOUND_SESSION);
+	struct vfio_pci_device *v;
+
+	if (plu_remove(FOUND))
+		plu_bail("cannot remove a device");
+	plu_gives(plu_retrieve_fd(session, FOUND->token), -ENODEV,
+		  "a device that is removed can't be retrieved");
+	plu_rescan();
+	vlu_bind(FOUND);
+	v = vlu_retrieve(session, FOUND, iommu);
+	plu_ok(vlu_edu_is_alive(v, 1), "it can when it is found again");
+	plu_gives(vlu_get_origin(v->fd), VFIO_DEVICE_LIVEUPDATE_WAS_REMOVED,
+		  "its file says what has become of it");
+	plu_finish(session);
+	plu_ok(!plu_is_incoming(FOUND), "it is finished");
+}
+
+static void lose(void)
+{
+	int session = plu_retrieve_session(LOST_SESSION);
+
+	if (plu_remove(LOST))
+		plu_bail("cannot remove a device");
+	LOST->incoming_session = session;
+	plu_finish(session);
+	plu_ok(true, "the session of one that is lost can be finished without a try");
+}
+
+static void change_driver(struct iommu *iommu)
+{
+	int session = plu_retrieve_session(OTHER_SESSION);
+	struct vfio_pci_device *v;
+
+	if (plu_load_module("external/vfio_pci_variant", "") ||
+	    plu_driver_override(OTHER->bdf, "vfio-pci-variant"))
+		plu_bail("cannot bind another driver");
+	plu_gives(plu_retrieve_fd(session, OTHER->token), -ENODEV,
+		  "a device with another driver can't be retrieved");
+	plu_gives(vlu_try_finish(session), -EBUSY, "nor be finished, as it is there");
+	plu_ok(plu_is_incoming(OTHER), "it is incoming");
 	vlu_bind(OTHER);
-	vlu_open(OTHER, iommu);
-	plu_preserve(plu_session(LOST_SESSION), LOST);
-	plu_preserve(plu_session(OTHER_SESSION), OTHER);
-	plu_check("two devices are outgoing");
+	plu_gives(vlu_try_open(OTHER), -EBUSY, "nobody can open it when it has vfio-pci again");
+	v = vlu_retrieve(session, OTHER, iommu);
+	plu_ok(vlu_edu_is_alive(v, 2), "it can be retrieved then");
+	plu_gives(vlu_get_origin(v->fd), VFIO_DEVICE_LIVEUPDATE_NOT_ASKED,
+		  "and says that it was not to keep running");
+	plu_finish(session);
 }
 
 static void kernel_b(void)
 {
 	struct iommu *iommu = iommu_init("iommufd");
-	int lost, other;
 
 	vlu_load_driver(false);
 	plu_take_over();
-	plu_check("two devices are incoming");
-	if (plu_remove(LOST))
-		plu_bail("cannot remove a device");
-	plu_check("one is removed");
-
-	if (plu_load_module("external/vfio_pci_variant", "") ||
-	    plu_driver_override(OTHER->bdf, "vfio-pci-variant"))
-		plu_bail("cannot bind another driver");
-	lost = plu_retrieve_session(LOST_SESSION);
-	other = plu_retrieve_session(OTHER_SESSION);
-	plu_gives(vlu_try_finish(lost), -EBUSY, "it can't be finished without a try");
-	plu_gives(plu_retrieve_fd(lost, LOST->token), -ENODEV, "it can't be retrieved");
-	LOST->incoming_session = lost;
-	plu_gives(plu_retrieve_fd(other, OTHER->token), -ENODEV,
-		  "nor can the one with another driver");
-	plu_gives(vlu_try_finish(other), -EBUSY, "which can't be finished, as it is there");
-	plu_finish(lost);
-	plu_check("the session of the one that is lost can be finished");
-	vlu_bind(OTHER);
-	plu_gives(vlu_try_open(OTHER), -EBUSY, "the other one can't be opened by anybody");
-	plu_check("it stays incoming");
-
-	plu_gives(plu_remove(OTHER), 0, "it can be removed");
-	OTHER->incoming_session = other;
-	plu_finish(other);
-	plu_check("its session can be finished then, and the hand-over has ended");
+	lose_and_find(iommu);
+	lose();
+	change_driver(iommu);
+	plu_check("the hand-over has ended");
 	plu_rescan();
-	plu_check("both devices are ordinary ones when they are found again");
-	for (unsigned int i = 0; i < plu.nr_devices; i++) {
-		vlu_bind(&plu.dev[i]);
-		plu_ok(vlu_edu_is_alive(vlu_open(&plu.dev[i], iommu), i), "which can be opened");
-	}
+	vlu_bind(LOST);
+	plu_ok(vlu_edu_is_alive(vlu_open(LOST, iommu), 3),
+	       "what was lost is an ordinary device when it is found again");
+	plu_check("as all are");
 }
 
 static const struct plu_test test = {

@@ -2,8 +2,9 @@
 /*
  * Files that can't be preserved: one that is not bound to an iommufd yet, one that came
  * from a group, those of a virtual function and of a display by Intel, and that of a device
- * which another driver of vfio-pci's family has. A device that needs the IOMMU can't be
- * left running. Files can be preserved also when the driver was unloaded in between.
+ * which another driver of vfio-pci's family has; or that are none of vfio-pci's. The kernel
+ * says why. A device that needs the IOMMU can't be left running. Files can be preserved
+ * also when the driver was unloaded in between.
  */
 
 #include <errno.h>
@@ -39,11 +40,24 @@ static const struct plu_id nvme[] = {
 
 static int session;
 
-/* LUO asks all handlers, and finds none. */
-static void refuse(int fd, const char *what)
+/* LUO asks all handlers, and finds none; the kernel says why. */
+static void refuse_for(int fd, const char *what, const char *why)
 {
+	unsigned int said = plu_times_said(why);
+
 	plu_gives(plu_try_preserve(session, fd, 1), -ENOENT, "%s is refused", what);
+	if (plu_times_said(why) != said + 1)
+		plu_say("'%s' is said %u times", why, plu_times_said(why) - said);
+	plu_ok(plu_times_said(why) == said + 1, "the kernel says why");
 	plu_check("nothing is preserved");
+}
+
+static void refuse(int fd, const char *what, const char *bdf, const char *why)
+{
+	char message[160];
+
+	snprintf(message, sizeof(message), "%s: liveupdate: cannot be preserved: %s", bdf, why);
+	refuse_for(fd, what, message);
 }
 
 static void refuse_unbound(void)
@@ -52,18 +66,22 @@ static void refuse_unbound(void)
 
 	if (fd < 0)
 		plu_bail("cannot open it: %s", strerror(-fd));
-	refuse(fd, "a file that is not bound to an iommufd");
+	refuse(fd, "a file that is not bound to an iommufd", EDU->bdf,
+	       "its file is not bound to an iommufd");
 	close(fd);
 }
 
 static void refuse_group(void)
 {
 	struct vfio_pci_device *v;
+	char message[64];
 	struct iommu *iommu = iommu_init("vfio_type1v2_iommu");
 
 	v = vfio_pci_device_init(EDU->bdf, iommu);
-	refuse(v->fd, "a file that came from a group");
-	refuse(v->group_fd, "the file of a group");
+	refuse(v->fd, "a file that came from a group", EDU->bdf, "its file comes from a group");
+	snprintf(message, sizeof(message), "luo: No handler preserves the file '%u'",
+		 sysfs_iommu_group_get(EDU->bdf));
+	refuse_for(v->group_fd, "the file of a group", message);
 	vfio_pci_device_cleanup(v);
 	iommu_cleanup(iommu);
 }
@@ -78,7 +96,7 @@ static void refuse_intel_display(void)
 	v = vlu_open(EDU, iommu_init("iommufd"));
 	if (plu_load_module(PRETEND_MODULE, parameters))
 		plu_bail("%s: cannot be made another", EDU->bdf);
-	refuse(v->fd, "a display by Intel");
+	refuse(v->fd, "a display by Intel", EDU->bdf, "it is graphics by Intel");
 	plu_unload_module("pci_liveupdate_pretend");
 	vfio_pci_device_cleanup(v);
 }
@@ -91,7 +109,9 @@ static void refuse_other_driver(void)
 	    plu_driver_override(EDU->bdf, "vfio-pci-variant"))
 		plu_bail("%s: cannot bind another driver", EDU->bdf);
 	v = vlu_open(EDU, iommu_init("iommufd"));
-	refuse(v->fd, "a device that another driver of the family has");
+	refuse(v->fd, "a device that another driver of the family has", EDU->bdf,
+	       "its driver is not vfio-pci");
+	refuse_for(v->iommu->iommufd, "an iommufd", "luo: No handler preserves the file 'iommu'");
 	vfio_pci_device_cleanup(v);
 	EDU->fd = -1;
 	if (plu_driver_override(EDU->bdf, "vfio-pci"))
@@ -112,7 +132,7 @@ static void refuse_virtual_function(void)
 	if (plu_driver_override(vf.bdf, "vfio-pci"))
 		plu_bail("%s: cannot bind vfio-pci", vf.bdf);
 	v = vlu_open(&vf, iommu_init("iommufd"));
-	refuse(v->fd, "a virtual function");
+	refuse(v->fd, "a virtual function", vf.bdf, "it is a virtual function");
 	vfio_pci_device_cleanup(v);
 	plu_unload_module("pci_liveupdate_sriov");
 }
@@ -173,7 +193,7 @@ static const struct plu_test test = {
 	.qemu = topology,
 	.also = nvme,
 	.stage = {
-		{ .run = kernel, .plan = 23, .cmdline = VLU_CMDLINE },
+		{ .run = kernel, .plan = 32, .cmdline = VLU_CMDLINE },
 	},
 };
 

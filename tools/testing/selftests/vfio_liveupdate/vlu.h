@@ -26,6 +26,13 @@
 /* Load vfio-pci and what it needs. */
 void vlu_load_driver(bool no_iommu);
 
+/*
+ * Or have the kernel load it when it asks for what handles its files, by this program: for
+ * that, its main() begins with the second one, which returns if it isn't asked.
+ */
+void vlu_load_driver_when_asked(void);
+void vlu_load_if_asked(int argc, char *argv[]);
+
 /* Unload vfio-pci if it is a module, and load it again. */
 void vlu_reload_driver(void);
 
@@ -52,8 +59,9 @@ int vlu_try_attach_group(const struct plu_device *d);
 int vlu_try_finish(int session);
 int vlu_probe_feature(int fd);
 int vlu_set_feature(int fd, __u32 flags);
-/* What was set, or a negative errno. */
+/* What was set, or what has become of the device, or a negative errno. */
 int vlu_get_feature(int fd);
+int vlu_get_origin(int fd);
 
 /* Write to a register in its first BAR, if there is a value, and see what it is, whoever has it. */
 __u32 vlu_access(const struct plu_device *d, unsigned int offset, const __u32 *value);
@@ -66,6 +74,7 @@ struct vlu_memory {
 	struct dma_region region;
 };
 
+void vlu_map_memory(struct vlu_memory *memory, struct iommu *iommu, size_t size, iova_t iova);
 void vlu_create_memory(struct vlu_memory *memory, struct iommu *iommu, size_t size, iova_t iova);
 void vlu_retrieve_memory(struct vlu_memory *memory, struct iommu *iommu, size_t size, iova_t iova,
 			 int session, __u64 token);

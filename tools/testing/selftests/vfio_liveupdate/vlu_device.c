@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -42,6 +43,43 @@ void vlu_load_driver(bool no_iommu)
 		plu_skip("there is no vfio-pci: no module, or no CONFIG_VFIO_PCI");
 }
 
+/* What modules are asked for by whose files LUO has; and what a module says of itself */
+#define ALIAS		"luo:vfio-pci-device"
+#define MODULE		"/modules/vfio/vfio-pci.ko"
+
+static bool has_alias(void)
+{
+	static const char alias[] = "alias=" ALIAS;
+	int fd = open(MODULE, O_RDONLY);
+	off_t size = lseek(fd, 0, SEEK_END);
+	void *module = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
+
+	close(fd);
+
+	return module != MAP_FAILED && memmem(module, size, alias, sizeof(alias));
+}
+
+void vlu_load_driver_when_asked(void)
+{
+	char path[128] = "";
+
+	if (readlink("/proc/self/exe", path, sizeof(path) - 1) < 0 ||
+	    plu_write_file("/proc/sys/kernel/modprobe", path))
+		plu_bail("the kernel can't be told how to load modules");
+}
+
+void vlu_load_if_asked(int argc, char *argv[])
+{
+	/* As the kernel calls modprobe */
+	if (argc != 4 || strcmp(argv[1], "-q") || strcmp(argv[2], "--"))
+		return;
+
+	if (strcmp(argv[3], ALIAS) || !has_alias())
+		exit(EXIT_FAILURE);
+	vlu_load_driver(false);
+	exit(EXIT_SUCCESS);
+}
+
 void vlu_reload_driver(void)
 {
 	int ret = plu_unload_module("vfio_pci");
@@ -72,9 +110,13 @@ struct vfio_pci_device *vlu_open(struct plu_device *d, struct iommu *iommu)
 
 struct vfio_pci_device *vlu_retrieve(int session, struct plu_device *d, struct iommu *iommu)
 {
-	plu_retrieve(session, d);
+	struct vfio_pci_device *v;
 
-	return vfio_pci_device_init_fd(d->bdf, iommu, d->fd);
+	plu_retrieve(session, d);
+	v = vfio_pci_device_init_fd(d->bdf, iommu, d->fd);
+	d->taken_over = true;
+
+	return v;
 }
 
 int vlu_try_open(const struct plu_device *d)
@@ -162,6 +204,13 @@ int vlu_get_feature(int fd)
 	struct liveupdate_feature feature = { .data.flags = ~0U };
 
 	return call_feature(fd, &feature, VFIO_DEVICE_FEATURE_GET) ?: (int)feature.data.flags;
+}
+
+int vlu_get_origin(int fd)
+{
+	struct liveupdate_feature feature = { .data.origin = ~0U };
+
+	return call_feature(fd, &feature, VFIO_DEVICE_FEATURE_GET) ?: (int)feature.data.origin;
 }
 
 __u32 vlu_access(const struct plu_device *d, unsigned int offset, const __u32 *value)

@@ -10,7 +10,7 @@
 
 #include "vlu.h"
 
-static void map(struct vlu_memory *memory, struct iommu *iommu, size_t size, iova_t iova)
+void vlu_map_memory(struct vlu_memory *memory, struct iommu *iommu, size_t size, iova_t iova)
 {
 	memory->region.vaddr = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, memory->fd, 0);
 	if (memory->region.vaddr == MAP_FAILED)
@@ -26,7 +26,7 @@ void vlu_create_memory(struct vlu_memory *memory, struct iommu *iommu, size_t si
 	memory->fd = memfd_create("dma", 0);
 	if (memory->fd < 0 || ftruncate(memory->fd, size))
 		plu_bail("memfd: %s", strerror(errno));
-	map(memory, iommu, size, iova);
+	vlu_map_memory(memory, iommu, size, iova);
 }
 
 void vlu_retrieve_memory(struct vlu_memory *memory, struct iommu *iommu, size_t size, iova_t iova,
@@ -35,7 +35,7 @@ void vlu_retrieve_memory(struct vlu_memory *memory, struct iommu *iommu, size_t 
 	memory->fd = plu_retrieve_fd(session, token);
 	if (memory->fd < 0)
 		plu_bail("cannot retrieve memory: %s", strerror(-memory->fd));
-	map(memory, iommu, size, iova);
+	vlu_map_memory(memory, iommu, size, iova);
 }
 
 static unsigned char pattern(unsigned int i, unsigned int number)
