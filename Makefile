@@ -3,7 +3,7 @@
 # PCI Live Update: the ways in. `make help` lists them; the work is done by scripts/.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check test-debug fuzz soak enumeration-cost kernel apply unapply lint clean distclean mutants bench bench-compare
+.PHONY: help demo test check test-long test-debug fuzz soak enumeration-cost kernel apply unapply lint clean distclean mutants bench bench-compare
 
 # Given on the command line or in the environment, and read by the scripts.
 export KDIR DEBUG ACCEL LLVM V T FORCE ROUNDS SEED N HOSTILE VFIO
@@ -30,6 +30,9 @@ test: ## everything that must pass
 
 check: ## one test, or some: make check T=basic
 	$(Q)scripts/test.sh $(or $(T),"")
+
+test-long: ## users of vfio-pci are killed, and devices pulled out, between any two calls, with all that can be done then
+	$(Q)scripts/test-long.sh
 
 test-debug: ## all tests, or those named with T=, on kernels that look for mistakes with memory, locks and data races
 	$(Q)scripts/test-debug.sh $(T)

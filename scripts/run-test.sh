@@ -2,13 +2,14 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # run-test.sh NAME: boots the guest in GUEST for one test and judges its log. Prints what is wrong, quoting the guest.
+# NAME:ROUND is one of the rounds of a test that has more than one.
 # Exit code: 0 passed, 1 failed, 4 skipped.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/vm.sh"
 
-name=$1
-log=$BUILD/$VARIANT/logs/$name.log
+name=${1%%:*}
+log=$BUILD/$VARIANT/logs/$1.log
 program=$GUEST/rootfs/tests/$name
 initrd=$GUEST/initramfs.cpio
 topology='' extra='' stages=1 done='plu: all stages passed'
@@ -25,7 +26,9 @@ luo_*)
 *)
 	topology=$("$program" -q)
 	stages=$("$program" -n)
-	extra="kunit.enable=0 plu.test=$name plu.stage=1 plu.extra $("$program" -c 1)"
+	extra="kunit.enable=0 plu.test=$name plu.stage=1"
+	[ "$1" = "$name" ] || extra+=" plu.round=${1#*:}"
+	extra+=" plu.extra $("$program" -c 1)"
 	[ "$name" != config_off ] || initrd=$GUEST/initramfs-off.cpio ;;
 esac
 

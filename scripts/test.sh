@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # test.sh [NAME...]: builds what is not up to date and runs all tests, or some. The last line is "N passed, N failed", with
-# ", N skipped" when some were.
+# ", N skipped" when some were. NAME:ROUND is one of the rounds of a test that has more than one.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/overlay.sh"
@@ -14,7 +14,7 @@ parallel=2
 mapfile -t tests < <("$TOP/scripts/list-tests.sh")
 if [ $# != 0 ]; then
 	for name; do
-		printf '%s\n' "${tests[@]}" | grep -qxF -- "$name" && continue
+		printf '%s\n' "${tests[@]}" | grep -qxF -- "${name%%:*}" && continue
 		[ -z "$name" ] || say "There is no test \"$name\"."
 		say "make check T=NAME, with one of these names, or some:" "${tests[*]}" | fold -s -w 78
 		exit 2

@@ -28,6 +28,13 @@ bool pci_liveupdate_is_kept(struct pci_dev *dev);
 void pci_liveupdate_adopt_acs(struct pci_dev *dev);
 void pci_liveupdate_write_acs(struct pci_dev *dev);
 
+/* In drivers/pci/liveupdate/removals.c: a jump is under way, or was called off */
+void pci_liveupdate_hold_off_removals(void);
+void pci_liveupdate_let_removals_go_on(void);
+
+/* Is there a point in removing devices? Waits while it isn't decided whether to jump. */
+bool pci_liveupdate_may_remove(void);
+
 /* Must the settings of @dev be left alone, since it is incoming? */
 static inline bool pci_liveupdate_keep_setup(struct pci_dev *dev)
 {
@@ -103,6 +110,11 @@ static inline void pci_liveupdate_device_gone(struct pci_dev *dev)
 static inline int pci_liveupdate_may_unbind(struct pci_dev *dev)
 {
 	return 0;
+}
+
+static inline bool pci_liveupdate_may_remove(void)
+{
+	return true;
 }
 
 static inline bool pci_liveupdate_keep_buses(void)

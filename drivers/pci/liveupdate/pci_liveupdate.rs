@@ -58,6 +58,7 @@
 //! [`drivers/pci/liveupdate.h`](srctree/drivers/pci/liveupdate.h)
 
 use kernel::{
+    bindings,
     kho::Handle,
     liveupdate::{
         FileLifecycleBound,
@@ -117,9 +118,13 @@ impl FileLifecycleBound for Records {
 
     fn freeze(outgoing: &Outgoing) {
         outgoing.lock().as_mut().freeze(true);
+        // SAFETY: FFI call without requirements.
+        unsafe { bindings::pci_liveupdate_hold_off_removals() };
     }
 
     fn unfreeze(outgoing: &Outgoing) {
+        // SAFETY: FFI call without requirements.
+        unsafe { bindings::pci_liveupdate_let_removals_go_on() };
         outgoing.lock().as_mut().freeze(false);
     }
 

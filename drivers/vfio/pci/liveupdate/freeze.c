@@ -88,6 +88,10 @@ void vfio_pci_core_hand_over(struct vfio_pci_core_device *vdev, bool keep_runnin
 {
 	struct pci_dev *pdev = vdev->pdev;
 
+	/* Who would have removed it does not do that any more. */
+	if (!pci_device_is_present(pdev))
+		return;
+
 	/* Where VFIO lets it sleep, the PCI core has woken it; but not where its user did. */
 	scoped_guard(rwsem_write, &vdev->memory_lock)
 		vfio_pci_set_power_state(vdev, PCI_D0);

@@ -53,7 +53,7 @@
 #define PLU_DEBUGFS	"/sys/kernel/debug/pci_liveupdate"
 #define PLU_MAX_STAGES	5
 #define PLU_MAX_DEVICES	256
-#define PLU_MAX_BRIDGES	64
+#define PLU_MAX_BRIDGES	80
 #define PLU_BDF_SIZE	sizeof("0000:00:00.0")
 #define PLU_TEXT_SIZE	128
 

@@ -131,6 +131,75 @@ __u16 vlu_looked(const void *page, unsigned int device, unsigned int offset);
 /* Could it raise no interrupts? */
 bool vlu_was_silent(const void *page, unsigned int device, const struct plu_device *d);
 
+/* --- vlu_agent.c: who takes devices and memory over, call by call --------------- */
+
+/* What is handed over together, in a session of its own. */
+#define VLU_VM_DEVICES	2
+#define VLU_VM_PAGES	256
+#define VLU_VM_MEMORY_TOKEN	0x3e3
+
+struct vlu_vm {
+	char session[16];
+	unsigned int number;		/* of the pattern in its memory */
+	unsigned int nr_devices;
+	struct plu_device *dev[VLU_VM_DEVICES];
+	bool gone[VLU_VM_DEVICES];	/* it can't be had back */
+	int outgoing_session, memory;	/* to hand it over */
+};
+
+/* Make, and preserve, its session and memory, with the pattern. */
+void vlu_preserve_memory(struct vlu_vm *vm);
+
+/* What agents do, and how many calls that is for so many devices. */
+enum vlu_role { VLU_TAKES_OVER, VLU_HANDS_OVER };
+unsigned int vlu_nr_calls(enum vlu_role role, unsigned int nr_devices);
+
+/* What one has come to. */
+struct vlu_progress {
+	const char *doing;		/* the last call that it made */
+	int error;			/* of the first that failed */
+	bool asked[VLU_VM_DEVICES];	/* for the file of a device, or the memory */
+	bool asked_for_memory;
+	bool has_finished;
+};
+
+/* Was everything asked for, so that nobody need ask again? */
+bool vlu_asked_for_all(const struct vlu_vm *vm, const struct vlu_progress *progress);
+
+/*
+ * Start an agent, a process that makes so many of the calls, one after the other, and then
+ * waits. False if one of them failed, or does not end.
+ */
+bool vlu_start_agent(enum vlu_role role, const struct vlu_vm *vm, unsigned int nr_calls,
+		     const struct vlu_progress **progress);
+/* Kill it; or have it make all other calls, whatever comes of them, and end. In time? */
+bool vlu_kill_agent(void);
+bool vlu_dismiss_agent(void);
+
+/* Is something done, by a process of its own, within some seconds, and well? */
+int vlu_begin(bool (*something)(void *arg), void *arg);
+bool vlu_ends(const char *what, int pid);
+bool vlu_does(const char *what, bool (*something)(void *arg), void *arg);
+
+/* --- vlu_slots.c: many devices, each in a slot of its own ----------------------- */
+
+/* For QEMU's command line: so many edu. plu.dev[i] is the one in slot i + 1. */
+const char *vlu_slots(unsigned int nr);
+/* Find them, with those plugged in again that are not there. */
+void vlu_find_all(unsigned int nr);
+
+/* What an administrator does to a device. They give 0 or a negative errno. */
+int vlu_unbind(const struct plu_device *d);
+int vlu_remove(const struct plu_device *d);
+int vlu_switch_off(const struct plu_device *d);
+int vlu_rescan(const struct plu_device *d);
+bool vlu_is_there(const struct plu_device *d);
+/* Has vfio-pci been told to let go of it? */
+bool vlu_is_leaving(void *d);
+
+/* Have it there again, and bound to vfio-pci, however it has gone. */
+bool vlu_bring_back(struct plu_device *d);
+
 /* --- vlu_e1000.c: was a device reset? ---------------------------------------- */
 
 /* Its vendor and device */
