@@ -39,7 +39,7 @@ use kernel::{
 
 /// What this kernel keeps for a preserved file. Dropping it takes all of it back.
 pub(crate) struct State {
-    _record: Preserved<Record>,
+    record: Preserved<Record>,
     preservation: Preservation,
 }
 
@@ -74,14 +74,14 @@ impl FileHandler for Files {
         let handle = record.handle();
         let mut state = KBox::new(
             State {
-                _record: record,
+                record,
                 preservation: pdev.liveupdate_preserve()?,
             },
             GFP_KERNEL,
         )?;
 
         if device::set_preserved(pdev, file)? {
-            state._record.set_running();
+            state.record.set_running();
         }
         Ok((state, handle))
     }
@@ -116,7 +116,10 @@ impl FileHandler for Files {
     }
 
     fn can_finish(file: Retrieval<'_>, handle: Handle) -> bool {
-        if incoming::record(handle).and_then(incoming::device_of).is_none() {
+        if incoming::record(handle)
+            .and_then(incoming::device_of)
+            .is_none()
+        {
             // Then it is for another device, for all we know, which may be running.
             incoming::stop_lost(handle);
             return true;

@@ -116,7 +116,7 @@ static int watched(const char *what)
 	return atoi(text);
 }
 
-/* Remove it, look for it, and see whether it stopped being a bus master meanwhile. */
+/* Remove a bridge, look for it, and see whether it stopped being a bus master meanwhile. */
 static void find_again(struct plu_device *d, const char *what)
 {
 	char parameters[32];
@@ -154,7 +154,9 @@ static void kernel_b(void)
 	       "the bridges above them are bus masters");
 	plu_ok(!masters(OTHER) && !masters(OTHER_PCI), "the others are not");
 
-	find_again(plu_at(KEPT), "a preserved device");
+	plu_gives(plu_remove(plu_at(KEPT)), 0, "a preserved device is removed");
+	plu_rescan();
+	plu_ok(!plu_is_bus_master(plu_at(KEPT)->bdf), "it is found again, and was stopped");
 	find_again(plu_upstream(plu_at(KEPT), 2), "the root port above it");
 	plu_ok(is_master_once_disabled(KEPT),
 	       "a preserved device is a bus master when it is disabled without a driver");
@@ -257,7 +259,7 @@ static const struct plu_test test = {
 	.qemu = topology,
 	.stage = {
 		{ .run = kernel_a, .plan = 2 },
-		{ .run = kernel_b, .plan = 16,
+		{ .run = kernel_b, .plan = 14,
 		  .cmdline = "plu.modules=none initcall_blacklist=pcie_portdrv_init" },
 		{ .run = kernel_c, .plan = 10, .cmdline = "plu.modules=none pci=nomsi" },
 	},

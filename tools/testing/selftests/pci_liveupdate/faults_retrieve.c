@@ -78,6 +78,7 @@ static bool can_be_retrieved(int session, struct plu_device *d)
 	}
 	d->fd = fd;
 	d->cookie = d->handed_cookie;
+	d->retrieved = true;
 
 	return plu_file_is(fd, d, COOKIE + d->token);
 }

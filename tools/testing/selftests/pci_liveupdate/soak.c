@@ -130,13 +130,25 @@ static void retrieve(struct plu_device *d)
 	good &= plu_file_is(d->fd, d, d->handed_cookie);
 }
 
+static bool all_retrieved(unsigned int number)
+{
+	struct plu_device *d;
+
+	for (d = plu.dev; d < plu_end(); d++)
+		if (is_in(d, number) && !is_retrieved[d->token - 1])
+			return false;
+
+	return true;
+}
+
 static void finish(unsigned int number)
 {
 	struct plu_device *d;
 
 	if (incoming[number].fd < 0)
 		return;
-	if (plu_random(2))
+	/* If all of it was retrieved, it is finished also when it is closed. */
+	if (!all_retrieved(number) || plu_random(2))
 		plu_finish(incoming[number].fd);
 	plu_close_session(incoming[number].fd);
 	incoming[number].fd = -1;
