@@ -10,7 +10,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -73,86 +73,60 @@ static void kernel_a(void)
 	preserve(SESSION);
 }
 
-/* What the manager has for a service */
+/* What the manager has for a service, and what finishing the session gave */
 struct store {
-	int file, memory;
+	int file, memory, finished;
 };
 
-/* With what finishing the session gave */
-static void send_store(int socket, struct store store, int ret)
-{
-	char control[CMSG_SPACE(sizeof(store))] = {};
-	struct iovec data = { .iov_base = &ret, .iov_len = sizeof(ret) };
-	struct msghdr message = {
-		.msg_iov = &data,
-		.msg_iovlen = 1,
-		.msg_control = control,
-		.msg_controllen = sizeof(control),
-	};
-	struct cmsghdr *files = CMSG_FIRSTHDR(&message);
-
-	files->cmsg_level = SOL_SOCKET;
-	files->cmsg_type = SCM_RIGHTS;
-	files->cmsg_len = CMSG_LEN(sizeof(store));
-	memcpy(CMSG_DATA(files), &store, sizeof(store));
-	sendmsg(socket, &message, 0);
-}
-
-static int receive_store(int socket, struct store *store)
-{
-	char control[CMSG_SPACE(sizeof(*store))];
-	int ret;
-	struct iovec data = { .iov_base = &ret, .iov_len = sizeof(ret) };
-	struct msghdr message = {
-		.msg_iov = &data,
-		.msg_iovlen = 1,
-		.msg_control = control,
-		.msg_controllen = sizeof(control),
-	};
-	struct cmsghdr *files;
-
-	if (recvmsg(socket, &message, 0) != sizeof(ret))
-		plu_bail("the service manager has no files");
-	files = CMSG_FIRSTHDR(&message);
-	if (!files || files->cmsg_len != CMSG_LEN(sizeof(*store)))
-		plu_bail("the service manager has not got its files");
-	memcpy(store, CMSG_DATA(files), sizeof(*store));
-
-	return ret;
-}
-
-static void manage(int socket)
+static void manage(int to)
 {
 	int luo = luo_open_device();
 	int session = luo_retrieve_session(luo, SESSION);
 	struct store store = {
 		.file = plu_retrieve_fd(session, DEVICE->token),
 		.memory = plu_retrieve_fd(session, MEMORY_TOKEN),
+		.finished = luo_session_finish(session),
 	};
-	int ret = luo_session_finish(session);
 
 	close(session);
 	close(luo);
-	send_store(socket, store, ret);
+	if (write(to, &store, sizeof(store)) != sizeof(store))
+		_exit(EXIT_FAILURE);
 	for (;;)
 		pause();
 }
 
-static pid_t start_manager(struct store *store, int *finished)
+/* A file that another process has */
+static int get_file(int pidfd, int fd)
 {
-	int sockets[2];
+	int file = syscall(SYS_pidfd_getfd, pidfd, fd, 0);
+
+	if (file < 0)
+		plu_bail("the service manager has not got its files: %s", strerror(errno));
+
+	return file;
+}
+
+static pid_t start_manager(struct store *store)
+{
+	int ends[2], pidfd;
 	pid_t pid;
 
-	if (socketpair(AF_UNIX, SOCK_DGRAM, 0, sockets))
-		plu_bail("socketpair: %s", strerror(errno));
+	if (pipe(ends))
+		plu_bail("pipe: %s", strerror(errno));
 	pid = fork();
 	if (pid < 0)
 		plu_bail("fork: %s", strerror(errno));
 	if (!pid)
-		manage(sockets[1]);
-	close(sockets[1]);
-	*finished = receive_store(sockets[0], store);
-	close(sockets[0]);
+		manage(ends[1]);
+	close(ends[1]);
+	if (read(ends[0], store, sizeof(*store)) != sizeof(*store))
+		plu_bail("the service manager has no files");
+	close(ends[0]);
+	pidfd = syscall(SYS_pidfd_open, pid, 0);
+	store->file = get_file(pidfd, store->file);
+	store->memory = get_file(pidfd, store->memory);
+	close(pidfd);
 
 	return pid;
 }
@@ -163,12 +137,11 @@ static void kernel_b(void)
 	struct iommu *iommu;
 	struct store store;
 	pid_t manager;
-	int finished;
 
 	plu_take_over();
 	vlu_load_driver_when_asked();
-	manager = start_manager(&store, &finished);
-	plu_gives(finished, -EBUSY, "the manager can't finish its session yet");
+	manager = start_manager(&store);
+	plu_gives(store.finished, -EBUSY, "the manager can't finish its session yet");
 	plu_ok(plu_is_incoming(DEVICE), "the device is incoming");
 
 	iommu = iommu_init("iommufd");
@@ -214,7 +187,7 @@ static const struct plu_test test = {
 	.qemu = topology,
 	.stage = {
 		{ .run = kernel_a, .plan = 4, .cmdline = VLU_CMDLINE },
-		{ .run = kernel_b, .plan = 11, .cmdline = VLU_CMDLINE },
+		{ .run = kernel_b, .plan = 12, .cmdline = VLU_CMDLINE },
 		{ .run = kernel_c, .plan = 4, .cmdline = VLU_CMDLINE },
 	},
 };
