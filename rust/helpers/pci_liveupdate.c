@@ -85,6 +85,15 @@ __rust_helper bool rust_helper_pci_dev_specific_acs(struct pci_dev *dev)
 	return pci_dev_specific_acs(dev);
 }
 
+__rust_helper int rust_helper_device_trylock(struct device *dev)
+{
+	return device_trylock(dev);
+}
+
+__rust_helper void rust_helper_device_unlock(struct device *dev)
+{
+	device_unlock(dev);
+}
 #endif
 
 #ifdef CONFIG_PCI_LIVEUPDATE_KUNIT_TEST

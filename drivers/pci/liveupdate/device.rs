@@ -107,21 +107,29 @@ impl<'a> Device<'a> {
         !unsafe { (&raw const (*self.as_raw()).driver).read_volatile() }.is_null()
     }
 
-    /// Calls `f` with the name of the device's driver, or `none`.
+    /// Calls `f` with the name of the device's driver, or `none`, or `busy` when somebody else has
+    /// locked the device.
     ///
-    /// The lock of the device, with which its driver would not change, may be held by who removes
-    /// the device and waits for who asks for the name.
+    /// Who removes the device does so, and may be waiting for who asks for the name.
     pub(crate) fn with_driver_name<R>(self, f: impl FnOnce(&CStr) -> R) -> R {
-        let _rcu = rcu::read_lock();
-        // SAFETY: As above.
-        let driver = unsafe { (&raw const (*self.as_raw()).dev.driver).read_volatile() };
+        // SAFETY: By the type invariant the device is valid.
+        let dev = unsafe { &raw mut (*self.as_raw()).dev };
 
-        if driver.is_null() {
-            return f(c"none");
+        // SAFETY: As above.
+        if unsafe { bindings::device_trylock(dev) } == 0 {
+            return f(c"busy");
         }
-        // SAFETY: The driver is taken from the device before it is unregistered, and is, with its
-        // name, part of a module, whose memory is given back a grace period after that.
-        f(unsafe { CStr::from_char_ptr((*driver).name) })
+
+        // SAFETY: As long as the device is locked, its driver stays bound, and with it registered.
+        let result = match unsafe { (*dev).driver.as_ref() } {
+            // SAFETY: The name of a registered driver is a string that lasts as long as the driver.
+            Some(driver) => f(unsafe { CStr::from_char_ptr(driver.name) }),
+            None => f(c"none"),
+        };
+        // SAFETY: It was locked above.
+        unsafe { bindings::device_unlock(dev) };
+
+        result
     }
 
     /// How far the device's user has come, as its driver says.

@@ -318,8 +318,8 @@ impl Incoming {
         self.index.iter().map(|(_, record)| record)
     }
 
-    /// No file is left, so nobody is left who could take back what is still incoming. It is stopped,
-    /// and ordinary from now on.
+    /// No file is left, so nobody is left who could take back what is still incoming. It is
+    /// stopped, and ordinary from now on.
     ///
     /// Devices may be set up and removed meanwhile. One that is set up sees that this has begun
     /// before its driver can have it, or is seen here.

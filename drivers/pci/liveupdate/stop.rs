@@ -276,9 +276,18 @@ impl Device<'_> {
     fn log_reset(self, reset: Result) {
         match reset {
             Ok(()) => dev_info!(self.as_dev(), "liveupdate: stopped, and reset\n"),
+            Err(ENOTTY) => dev_warn!(
+                self.as_dev(),
+                "liveupdate: stopped, but not reset: it has no reset of its own\n"
+            ),
+            Err(EAGAIN | EBUSY) => dev_warn!(
+                self.as_dev(),
+                "liveupdate: stopped, but not reset: somebody else has locked it\n"
+            ),
             Err(error) => dev_warn!(
                 self.as_dev(),
-                "liveupdate: stopped, but not reset: {error:?}\n"
+                "liveupdate: stopped, but not reset: error {}\n",
+                error.to_errno()
             ),
         }
     }
