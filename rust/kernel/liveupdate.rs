@@ -59,7 +59,8 @@ pub fn forget(file: &File) {
     unsafe { bindings::liveupdate_forget_file(file.as_ptr()) };
 }
 
-/// Has LUO do what is left to do for users who are gone, now that a file may be finished, or is gone.
+/// Has LUO do what is left to do for users who are gone, now that a file may be finished, or is
+/// gone.
 ///
 /// Sessions that were closed unfinished are finished if all of their files were retrieved and
 /// [may finish](FileHandler::can_finish).

@@ -137,7 +137,8 @@ pub trait FileHandler: 'static {
     type Preserved: ForeignOwnable + Send;
 
     /// LUO does not keep a file open that was retrieved, so that it is released when its last user
-    /// closes it. Who releases it has it [forgotten](super::forget) then. It may be retrieved again.
+    /// closes it. Who releases it has it [forgotten](super::forget) then. It may be retrieved
+    /// again.
     const KEEPS_NO_FILE: bool = false;
 
     /// Tells whether `file` is of the kind that this handler preserves.
@@ -327,7 +328,7 @@ impl<H: FileHandler> Handler<H> {
         // SAFETY: The name is nul-terminated. The callback gets `f`, which nobody else uses until
         // the function returns.
         to_result(unsafe {
-            bindings::liveupdate_for_each_incoming(
+            bindings::liveupdate_walk_incoming(
                 H::COMPATIBLE.as_char_ptr(),
                 Some(callback::<F>),
                 (&raw mut f).cast(),
