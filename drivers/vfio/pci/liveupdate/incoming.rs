@@ -18,10 +18,10 @@ use kernel::{
     sync::aref::ARef, //
 };
 
-/// What was handed over for a file that isn't finished.
+/// What was handed over for a file.
 struct Incoming {
     handle: Handle,
-    /// There if it can be read, and no other is for the same device.
+    /// There if it can be read, and no other is for the same device, until the file is finished.
     record: Option<Record>,
 }
 
@@ -82,7 +82,12 @@ fn drop_doubles(all: &mut [Incoming]) {
 
 /// The file that is finished is nobody's any more.
 pub(crate) fn forget(handle: Handle) {
-    INCOMING.lock().retain(|incoming| incoming.handle != handle);
+    // It stays in its place, for who goes through all of them.
+    for incoming in INCOMING.lock().iter_mut() {
+        if incoming.handle == handle {
+            incoming.record = None;
+        }
+    }
 }
 
 /// The record of a file, if it can be read.
