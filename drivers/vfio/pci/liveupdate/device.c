@@ -307,6 +307,22 @@ void vfio_pci_liveupdate_open_device(struct vfio_pci_core_device *vdev)
 				   !pci_liveupdate_is_stopped(vdev->pdev);
 }
 
+/* Closing it, or failing to open it, takes bus mastering from it and resets it. */
+void vfio_pci_liveupdate_was_stopped(struct vfio_pci_core_device *vdev)
+{
+	guard(mutex)(&devices_lock);
+
+	if (vdev->liveupdate_origin == VFIO_DEVICE_LIVEUPDATE_KEPT_RUNNING)
+		vdev->liveupdate_origin = VFIO_DEVICE_LIVEUPDATE_WAS_CLOSED;
+}
+
+/* Also when its file goes on, as when binding it has failed at last. */
+void vfio_pci_liveupdate_close_device(struct vfio_device *device)
+{
+	vfio_pci_core_close_device(device);
+	vfio_pci_liveupdate_was_stopped(to_core(device));
+}
+
 /*
  * The next kernel starts without the IOMMU's tables, and a file that is bound to an iommufd
  * has tables of its own, also where the kernel's drivers have none.

@@ -80,8 +80,8 @@ impl Record {
     ///
     /// # Errors
     ///
-    /// `ENOENT` when nothing was preserved there, `EINVAL` when this kernel doesn't know what all of
-    /// it means.
+    /// `ENOENT` when nothing was preserved there, `EINVAL` when this kernel doesn't know what all
+    /// of it means.
     pub(crate) fn read(handle: Handle) -> Result<Self> {
         let record: Self = handle.peek()?;
 

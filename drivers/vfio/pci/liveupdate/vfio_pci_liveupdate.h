@@ -36,6 +36,8 @@ void vfio_pci_liveupdate_add_device(struct vfio_pci_core_device *vdev);
 void vfio_pci_liveupdate_begin_remove(struct vfio_pci_core_device *vdev);
 void vfio_pci_liveupdate_end_remove(struct vfio_pci_core_device *vdev);
 void vfio_pci_liveupdate_open_device(struct vfio_pci_core_device *vdev);
+void vfio_pci_liveupdate_was_stopped(struct vfio_pci_core_device *vdev);
+void vfio_pci_liveupdate_close_device(struct vfio_device *device);
 void vfio_pci_liveupdate_shutdown(struct pci_dev *pdev);
 int vfio_pci_liveupdate_ioctl_feature(struct vfio_device *device, u32 flags,
 				      void __user *arg, size_t argsz);
@@ -84,7 +86,12 @@ static inline void vfio_pci_liveupdate_open_device(struct vfio_pci_core_device *
 {
 }
 
+static inline void vfio_pci_liveupdate_was_stopped(struct vfio_pci_core_device *vdev)
+{
+}
+
 #define vfio_pci_liveupdate_shutdown		NULL
+#define vfio_pci_liveupdate_close_device	vfio_pci_core_close_device
 #define vfio_pci_liveupdate_ioctl_feature	vfio_pci_core_ioctl_feature
 
 #endif

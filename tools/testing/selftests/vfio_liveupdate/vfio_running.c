@@ -2,12 +2,16 @@
 /*
  * Without an IOMMU, a device whose user wishes so goes on with its DMA while the kernel is
  * replaced, and is not reset; another one is stopped. Neither raises interrupts any more.
+ * A third one goes on as well, until binding its file fails: that stops it, and it says so.
  */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "vlu.h"
@@ -18,15 +22,18 @@ static const char *topology(void)
 		"-device pcie-root-port,id=rp1,chassis=1,addr=4\n"
 		"-device edu,bus=rp1,dma_mask=0xffffffff\n"
 		"-device pcie-root-port,id=rp2,chassis=2,addr=5\n"
-		"-device edu,bus=rp2,dma_mask=0xffffffff";
+		"-device edu,bus=rp2,dma_mask=0xffffffff\n"
+		"-device pcie-root-port,id=rp3,chassis=3,addr=6\n"
+		"-device edu,bus=rp3,dma_mask=0xffffffff";
 }
 
 #define RUNNING		(&plu.dev[0])
 #define STOPPED		(&plu.dev[1])
+#define UNLUCKY		(&plu.dev[2])
 #define SESSION		"vfio-running"
 #define SPY		"pci_liveupdate_spy"
 #define MEMORY_TOKEN	0x3e3
-#define MEMORY_SIZE	12288
+#define MEMORY_SIZE	16384
 
 static struct vlu_memory memory;
 static struct vfio_pci_device *running, *stopped;
@@ -34,13 +41,13 @@ static struct vfio_pci_device *running, *stopped;
 /* Each has a page. */
 static void *page_of(const struct plu_device *d)
 {
-	return memory.region.vaddr + (d == STOPPED ? 4096 : 0);
+	return memory.region.vaddr + (d - plu.dev) * 4096;
 }
 
 /* What they are like when the kernel ends has another. */
 static void *last_look(void)
 {
-	return memory.region.vaddr + 8192;
+	return memory.region.vaddr + 3 * 4096;
 }
 
 static struct vfio_pci_device *prepare(struct plu_device *d, struct iommu *iommu,
@@ -75,9 +82,9 @@ static void kernel_a(void)
 	int session;
 
 	vlu_load_driver(true);
-	plu_find_devices(2);
-	vlu_bind(RUNNING);
-	vlu_bind(STOPPED);
+	plu_find_devices(3);
+	for (struct plu_device *d = plu.dev; d < plu_end(); d++)
+		vlu_bind(d);
 	iommu = iommu_init("iommufd");
 	vlu_create_memory(&memory, NULL, MEMORY_SIZE, 0);
 	memset(memory.region.vaddr, 0, MEMORY_SIZE);
@@ -95,10 +102,13 @@ static void kernel_a(void)
 	vfio_pci_msi_enable(stopped, 0, 1);
 	plu_preserve(session, RUNNING);
 	plu_preserve(session, STOPPED);
+	if (vlu_set_feature(prepare(UNLUCKY, iommu, 3)->fd, VFIO_DEVICE_LIVEUPDATE_RUNNING))
+		plu_bail("%s: can't run", UNLUCKY->bdf);
+	plu_preserve(session, UNLUCKY);
 	plu_gives(vlu_set_feature(stopped->fd, VFIO_DEVICE_LIVEUPDATE_RUNNING), -EBUSY,
 		  "that can't be changed once a device is preserved");
 	vlu_look_last("0000:01:00.0,0000:02:00.0", last_look());
-	plu_check("both are outgoing");
+	plu_check("all are outgoing");
 }
 
 /* Both are to write to memory 100 ms from now: when there is neither kernel, or the next. */
@@ -143,6 +153,41 @@ static bool has_no_interrupts(const struct plu_device *d)
 	return plu_config_read(d->bdf, PCI_COMMAND, 2) & PCI_COMMAND_INTX_DISABLE;
 }
 
+/* The kernel can't tell what it bound the file to, when it has opened the device already. */
+static int try_bind_without_answer(int fd)
+{
+	struct vfio_device_bind_iommufd *bind;
+	int iommufd = open("/dev/iommu", O_RDWR);
+	int ret;
+
+	bind = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (bind == MAP_FAILED || iommufd < 0)
+		plu_bail("can't prepare to bind: %s", strerror(errno));
+	bind->argsz = sizeof(*bind);
+	bind->iommufd = iommufd;
+	if (mprotect(bind, 4096, PROT_READ))
+		plu_bail("can't protect a page: %s", strerror(errno));
+	ret = ioctl(fd, VFIO_DEVICE_BIND_IOMMUFD, bind) ? -errno : 0;
+	munmap(bind, 4096);
+	close(iommufd);
+
+	return ret;
+}
+
+static void check_unlucky(int session, struct iommu *iommu)
+{
+	struct vfio_pci_device *unlucky;
+
+	plu_ok(plu_is_bus_master(UNLUCKY->bdf), "a third one runs as well");
+	plu_retrieve(session, UNLUCKY);
+	plu_gives(try_bind_without_answer(UNLUCKY->fd), -EFAULT, "binding its file can fail");
+	plu_ok(!plu_is_bus_master(UNLUCKY->bdf), "which stops it");
+	unlucky = vfio_pci_device_init_fd(UNLUCKY->bdf, iommu, UNLUCKY->fd);
+	UNLUCKY->taken_over = true;
+	plu_gives(vlu_get_origin(unlucky->fd), VFIO_DEVICE_LIVEUPDATE_WAS_CLOSED,
+		  "its file can still be bound, and says that it was closed");
+}
+
 static void kernel_b(void)
 {
 	struct iommu *iommu;
@@ -152,9 +197,9 @@ static void kernel_b(void)
 	plu_take_over();
 	plu_ok(has_no_interrupts(RUNNING) && has_no_interrupts(STOPPED),
 	       "they raise no interrupts");
-	vlu_bind(RUNNING);
-	vlu_bind(STOPPED);
-	plu_check("both are incoming");
+	for (struct plu_device *d = plu.dev; d < plu_end(); d++)
+		vlu_bind(d);
+	plu_check("all are incoming");
 	plu_ok(plu_is_bus_master(RUNNING->bdf) && !plu_is_bus_master(STOPPED->bdf),
 	       "one is a bus master still, also with its driver, the other is not");
 
@@ -172,13 +217,16 @@ static void kernel_b(void)
 	stopped = vlu_retrieve(session, STOPPED, iommu);
 	plu_ok(plu_is_bus_master(RUNNING->bdf) && !plu_is_bus_master(STOPPED->bdf),
 	       "so they are when they are bound");
-	plu_ok(has_no_interrupts(RUNNING), "the former raises no interrupts yet");
+	plu_gives(vlu_get_origin(running->fd), VFIO_DEVICE_LIVEUPDATE_KEPT_RUNNING,
+		  "the former says so");
+	plu_ok(has_no_interrupts(RUNNING), "it raises no interrupts yet");
 	vfio_pci_msi_enable(running, 0, 1);
 	plu_ok(vlu_edu_interrupts(running, running->msi_eventfds[0], false),
 	       "it does when its user wants them");
 	memset(page_of(RUNNING), 0, 4096);
 	plu_ok(vlu_edu_store(running, plu_physical(page_of(RUNNING))) &&
 	       vlu_is_filled(page_of(RUNNING), 1), "it writes the same again");
+	check_unlucky(session, iommu);
 	plu_finish(session);
 	plu_check("they are finished");
 
@@ -198,9 +246,9 @@ static const struct plu_test test = {
 	.name = "vfio_running",
 	.qemu = topology,
 	.stage = {
-		{ .run = kernel_a, .plan = 9, .cmdline = VLU_CMDLINE_NO_IOMMU,
+		{ .run = kernel_a, .plan = 10, .cmdline = VLU_CMDLINE_NO_IOMMU,
 		  .before_jump = start_dma },
-		{ .run = kernel_b, .plan = 14, .cmdline = VLU_CMDLINE_NO_IOMMU },
+		{ .run = kernel_b, .plan = 19, .cmdline = VLU_CMDLINE_NO_IOMMU },
 	},
 };
 
