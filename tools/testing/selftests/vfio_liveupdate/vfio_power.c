@@ -70,14 +70,16 @@ static void kernel_b(void)
 	plu_gives(plu_unbind(DEVICE), 0, "its driver can be unbound");
 	vlu_bind(DEVICE);
 	vfio_pci_device_cleanup(vlu_open(OTHER, iommu));
-	plu_ok(plu_wait_for(vlu_is_asleep, OTHER) && vlu_is_awake(DEVICE), "nor does it when it is back");
+	plu_ok(plu_wait_for(vlu_is_asleep, OTHER) && vlu_is_awake(DEVICE),
+	       "nor does it when it is back");
 	plu_check("it is incoming");
 	session = plu_retrieve_session(SESSION);
 	v = vlu_retrieve(session, DEVICE, iommu);
 	plu_ok(vlu_is_awake(DEVICE), "nor when it is open");
 	plu_finish(session);
 	vfio_pci_device_cleanup(vlu_open(OTHER, iommu));
-	plu_ok(plu_wait_for(vlu_is_asleep, OTHER) && vlu_is_awake(DEVICE), "nor when it is finished");
+	plu_ok(plu_wait_for(vlu_is_asleep, OTHER) && vlu_is_awake(DEVICE),
+	       "nor when it is finished");
 	vfio_pci_device_cleanup(v);
 	DEVICE->fd = -1;
 	plu_ok(plu_wait_for(vlu_is_asleep, DEVICE), "it sleeps when it is closed");

@@ -14,7 +14,6 @@
 
 #include "vlu.h"
 
-
 static void write_register(struct vfio_pci_device *v, unsigned int reg, __u32 value)
 {
 	writel(value, v->bars[0].vaddr + reg);

@@ -24,8 +24,8 @@ const char *vlu_slots(unsigned int nr)
 		       "-device intel-iommu\n");
 	for (unsigned int i = 0; i < nr; i++)
 		len += snprintf(arguments + len, sizeof(arguments) - len,
-				"-device pcie-root-port,id=rp%u,chassis=%u,slot=%u,addr=%x.%u,"
-				"multifunction=on\n-device edu,bus=rp%u\n",
+				"-device pcie-root-port,multifunction=on,id=rp%u,chassis=%u,slot=%u,addr=%x.%u\n"
+				"-device edu,bus=rp%u\n",
 				i + 1, i + 1, i + 1, FIRST_ROOT_SLOT + i / 8, i % 8, i + 1);
 
 	return arguments;
