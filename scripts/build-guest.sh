@@ -33,7 +33,7 @@ build_tests() {
 			KHDR_INCLUDES="-isystem $obj/usr/include" INSTALL_PATH="$tests/vfio" install
 	fi
 	# LUO's own, built as its vmtest.sh does it
-	for name in luo_kexec_simple luo_multi_session; do
+	for name in luo_kexec_simple luo_multi_session luo_stress_files luo_stress_sessions; do
 		if [ ! -f "$dir/luo/$name" ] || [ "$SOURCE/$selftests/liveupdate/$name.c" -nt "$dir/luo/$name" ]; then
 			"$clang" -static -O2 -nostdinc -nostdlib -fuse-ld=lld -I "$obj/usr/include" \
 				-isystem "$("$clang" -print-resource-dir)/include" \

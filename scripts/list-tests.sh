@@ -16,5 +16,4 @@ for dir in pci_liveupdate vfio_liveupdate; do
 	env -u MAKEFLAGS make -s -C "$SCRATCH/$dir" list-tests 2>/dev/null
 done
 # The kernel tree's own, which have to pass here too
-echo luo_kexec_simple
-echo luo_multi_session
+printf '%s\n' luo_kexec_simple luo_multi_session luo_stress_files luo_stress_sessions
