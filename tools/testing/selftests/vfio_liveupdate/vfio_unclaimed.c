@@ -14,18 +14,7 @@
 
 static const char *topology(void)
 {
-	return "-device pcie-root-port,id=rp1,chassis=1,addr=4\n"
-		"-device edu,bus=rp1\n"
-		"-device pcie-root-port,id=rp2,chassis=2,addr=5\n"
-		"-device edu,bus=rp2\n"
-		"-device pcie-root-port,id=rp3,chassis=3,addr=6\n"
-		"-device edu,bus=rp3\n"
-		"-device pcie-root-port,id=rp4,chassis=4,addr=7\n"
-		"-device edu,bus=rp4\n"
-		"-device pcie-root-port,id=rp5,chassis=5,addr=8\n"
-		"-device edu,bus=rp5\n"
-		"-device pcie-root-port,id=rp6,chassis=6,addr=9\n"
-		"-device edu,bus=rp6";
+	return vlu_slots(6);
 }
 
 /* One jump is with the first three devices, the next one with the others. */
