@@ -79,7 +79,7 @@ static void refuse_group(void)
 
 	v = vfio_pci_device_init(EDU->bdf, iommu);
 	refuse(v->fd, "a file that came from a group", EDU->bdf, "its file comes from a group");
-	snprintf(message, sizeof(message), "luo: No handler preserves the file '%u'",
+	snprintf(message, sizeof(message), "luo: No handler preserves '%u'",
 		 sysfs_iommu_group_get(EDU->bdf));
 	refuse_for(v->group_fd, "the file of a group", message);
 	vfio_pci_device_cleanup(v);
@@ -111,7 +111,7 @@ static void refuse_other_driver(void)
 	v = vlu_open(EDU, iommu_init("iommufd"));
 	refuse(v->fd, "a device that another driver of the family has", EDU->bdf,
 	       "its driver is not vfio-pci");
-	refuse_for(v->iommu->iommufd, "an iommufd", "luo: No handler preserves the file 'iommu'");
+	refuse_for(v->iommu->iommufd, "an iommufd", "luo: No handler preserves 'iommu'");
 	vfio_pci_device_cleanup(v);
 	EDU->fd = -1;
 	if (plu_driver_override(EDU->bdf, "vfio-pci"))
