@@ -51,14 +51,16 @@ line ~ /---\[ end trace/ {
 }
 splat && culprit == "" && line ~ /^(WARNING|kernel BUG|BUG|Oops|UBSAN)/ { culprit = line }
 
-# pciehp takes its reset_lock in both orders with that of the PCI core, also where nothing of ours is: lockdep says so once.
-# In that cycle there are these two and no other.
+# pciehp takes its reset_lock in both orders with that of the PCI core, also where nothing of ours is, and vfio-pci resets a
+# slot with the lock of its set of devices, which it takes when one is removed: lockdep says so once. In such a cycle there
+# are these three locks and no other.
 line ~ /possible circular locking dependency/ { cycle = line; locks = strange = 0; next }
 cycle != "" {
-	if (line ~ / at: / && ++locks <= 2 && !(locks == 1 ? line ~ /ctrl->reset_lock.*pciehp_/ : line ~ /\(pci_rescan_remove_lock\)/))
+	if (line ~ / at: / && ++locks <= 2 &&
+	    !(locks == 1 ? line ~ /ctrl->reset_lock.*pciehp_|new_dev_set->lock.*vfio_release_device_set/ : line ~ /\(pci_rescan_remove_lock\)/))
 		strange = 1
-	if (line ~ /^-> #/ && line !~ /\((&ctrl->reset_lock|pci_rescan_remove_lock)\)/) strange = 1
-	if (line ~ /liveupdate|luo_|kho_/) strange = 1
+	if (line ~ /^-> #/ && line !~ /\((&ctrl->reset_lock|pci_rescan_remove_lock|&new_dev_set->lock)\)/) strange = 1
+	if (line ~ /liveupdate|luo_|kho_|vfio_device_((un)?freeze|end_use)/) strange = 1
 	if (line ~ /^stack backtrace:/) {
 		if (strange) bad("the kernel complained: " cycle)
 		cycle = ""
