@@ -56,10 +56,9 @@ splat && culprit == "" && line ~ /^(WARNING|kernel BUG|BUG|Oops|UBSAN)/ { culpri
 # are these three locks and no other.
 line ~ /possible circular locking dependency/ { cycle = line; locks = strange = 0; next }
 cycle != "" {
-	if (line ~ / at: / && ++locks <= 2 &&
-	    !(locks == 1 ? line ~ /ctrl->reset_lock.*pciehp_|new_dev_set->lock.*vfio_release_device_set/ : line ~ /\(pci_rescan_remove_lock\)/))
+	if ((line ~ / at: / && ++locks <= 2 || line ~ /^-> #/) &&
+	    line !~ /\((&ctrl->reset_lock|pci_rescan_remove_lock|&new_dev_set->lock)\)/)
 		strange = 1
-	if (line ~ /^-> #/ && line !~ /\((&ctrl->reset_lock|pci_rescan_remove_lock|&new_dev_set->lock)\)/) strange = 1
 	if (line ~ /liveupdate|luo_|kho_|vfio_device_((un)?freeze|end_use)/) strange = 1
 	if (line ~ /^stack backtrace:/) {
 		if (strange) bad("the kernel complained: " cycle)
