@@ -29,11 +29,19 @@ void pci_liveupdate_adopt_acs(struct pci_dev *dev);
 void pci_liveupdate_write_acs(struct pci_dev *dev);
 
 /* In drivers/pci/liveupdate/removals.c: a jump is under way, or was called off */
-void pci_liveupdate_hold_off_removals(void);
+int pci_liveupdate_hold_off_removals(void);
 void pci_liveupdate_let_removals_go_on(void);
+bool pci_liveupdate_are_removals_held_off(void);
 
-/* Is there a point in removing devices? Waits while it isn't decided whether to jump. */
-bool pci_liveupdate_may_remove(void);
+/*
+ * Is there a point in removing @dev? Waits while it isn't decided whether to jump. If so,
+ * pci_liveupdate_end_removal() has to follow.
+ */
+bool pci_liveupdate_begin_removal(struct pci_dev *dev);
+void pci_liveupdate_end_removal(void);
+
+/* In drivers/pci/liveupdate/scanned.c: was the bus looked for, and all that is on it? */
+bool pci_liveupdate_is_scanned(int domain, u8 bus);
 
 /* Must the settings of @dev be left alone, since it is incoming? */
 static inline bool pci_liveupdate_keep_setup(struct pci_dev *dev)
@@ -112,9 +120,13 @@ static inline int pci_liveupdate_may_unbind(struct pci_dev *dev)
 	return 0;
 }
 
-static inline bool pci_liveupdate_may_remove(void)
+static inline bool pci_liveupdate_begin_removal(struct pci_dev *dev)
 {
 	return true;
+}
+
+static inline void pci_liveupdate_end_removal(void)
+{
 }
 
 static inline bool pci_liveupdate_keep_buses(void)

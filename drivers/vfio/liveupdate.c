@@ -10,6 +10,7 @@
 #include <linux/export.h>
 #include <linux/fs.h>
 #include <linux/liveupdate.h>
+#include <linux/module.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/vfio_liveupdate.h>
@@ -123,11 +124,21 @@ struct file *vfio_device_create_file(struct vfio_device *device,
 		return ERR_CAST(df);
 
 	df->retrieved_ops = ops;
+	df->owner = device->dev->driver->owner;
+	__module_get(df->owner);
+	get_device(device->dev);
+	get_device(&device->device);
+	/*
+	 * Until it is bound nobody can be asked to close it, so nothing waits for that: the
+	 * device stays in memory, but may be unregistered.
+	 */
+	vfio_device_put_registration(device);
+
 	file = anon_inode_getfile_fmode("[vfio-device]", &vfio_device_fops, df, O_RDWR,
 					FMODE_PREAD | FMODE_PWRITE);
 	if (IS_ERR(file)) {
+		vfio_df_put_registration(df);
 		kfree(df);
-		vfio_device_put_registration(device);
 		return file;
 	}
 	/* All that is mapped of a device is in one address space. */
@@ -136,6 +147,33 @@ struct file *vfio_device_create_file(struct vfio_device *device,
 	return file;
 }
 EXPORT_SYMBOL_GPL(vfio_device_create_file);
+
+bool vfio_df_begin_bind(struct vfio_device_file *df)
+{
+	return !df->retrieved_ops || vfio_device_try_get_registration(df->device);
+}
+
+void vfio_df_bind_failed(struct vfio_device_file *df)
+{
+	if (df->retrieved_ops)
+		vfio_device_put_registration(df->device);
+}
+
+void vfio_df_put_registration(struct vfio_device_file *df)
+{
+	struct vfio_device *device = df->device;
+	struct device *dev = device->dev;
+
+	if (!df->retrieved_ops || df->access_granted)
+		vfio_device_put_registration(device);
+	if (!df->retrieved_ops)
+		return;
+
+	/* The last one to let go of it calls the driver. */
+	put_device(&device->device);
+	put_device(dev);
+	module_put(df->owner);
+}
 
 void vfio_df_was_bound(struct vfio_device_file *df)
 {
@@ -152,7 +190,7 @@ void vfio_df_was_closed(struct vfio_device_file *df, struct file *file)
 		return;
 
 	/* The device is settled before anybody else can have its file. */
-	df->retrieved_ops->was_closed(df->device);
+	df->retrieved_ops->was_closed(df->device, file);
 	liveupdate_forget_file(file);
 	liveupdate_settle();
 	df->retrieved_ops->was_settled(df->device);

@@ -191,6 +191,21 @@ void pci_liveupdate_stop_locked(struct pci_dev *dev);
 bool pci_liveupdate_is_stopped(struct pci_dev *dev);
 
 /**
+ * pci_liveupdate_stop_absent - stop what was handed over and is not there
+ *
+ * For the driver of a file whose device can't be found, before the memory goes that the
+ * device may write to. A device that was removed was stopped then. One that is not found
+ * where it was is gone, or below a bridge that has lost its bus numbers, of which the bus
+ * mastering goes off. Devices that are found later are stopped.
+ *
+ * Context: May sleep. Doesn't take locks of devices. Not to be called with LUO's lock of
+ *          the PCI core's data held.
+ * Return: true if none of them can be running; false while the host bridge of one is not
+ *         there yet, so that nobody knows.
+ */
+bool pci_liveupdate_stop_absent(void);
+
+/**
  * pci_liveupdate_set_user - tell how far the user of an incoming device has come
  * @dev: the device
  * @user: how far
@@ -260,6 +275,11 @@ static inline void pci_liveupdate_stop_locked(struct pci_dev *dev)
 static inline bool pci_liveupdate_is_stopped(struct pci_dev *dev)
 {
 	return false;
+}
+
+static inline bool pci_liveupdate_stop_absent(void)
+{
+	return true;
 }
 
 static inline void pci_liveupdate_set_user(struct pci_dev *dev,

@@ -109,11 +109,12 @@ struct vfio_device *vfio_device_from_bound_file(struct file *file, const char **
  * @was_settled: whatever the latter allowed to be finished is finished
  *
  * None is called with a lock held that the Live Update Orchestrator takes, nor the device
- * set's. The device's driver stays until they return.
+ * set's. The device's driver stays loaded until they return, but may not be bound to the
+ * device any more when a file is closed that was never bound.
  */
 struct vfio_retrieved_file_ops {
 	void (*was_bound)(struct vfio_device *device);
-	void (*was_closed)(struct vfio_device *device);
+	void (*was_closed)(struct vfio_device *device, struct file *file);
 	void (*was_settled)(struct vfio_device *device);
 };
 
@@ -122,7 +123,8 @@ struct vfio_retrieved_file_ops {
  * @device: the device, registered
  * @ops: what to do when something is done to the file
  *
- * The Live Update Orchestrator is to know the file without keeping it open.
+ * The Live Update Orchestrator is to know the file without keeping it open. Until the file
+ * is bound to an iommufd, @device may be unregistered: it can't be bound after that.
  *
  * Context: May sleep.
  * Return: a new file, not bound yet, or an ERR_PTR(): -ENODEV when @device is being
@@ -131,6 +133,16 @@ struct vfio_retrieved_file_ops {
  */
 struct file *vfio_device_create_file(struct vfio_device *device,
 				     const struct vfio_retrieved_file_ops *ops);
+
+/**
+ * vfio_device_leave_set - take a device out of its set before it is released
+ * @device: the device, unregistered
+ *
+ * Files that were never bound may keep it in memory, where it is to be in nobody's way.
+ *
+ * Context: May sleep. Takes the lock of the set.
+ */
+void vfio_device_leave_set(struct vfio_device *device);
 
 #else
 
@@ -151,6 +163,10 @@ static inline void vfio_device_end_use(struct vfio_use *use)
 static inline bool vfio_device_is_incoming(struct vfio_device *device)
 {
 	return false;
+}
+
+static inline void vfio_device_leave_set(struct vfio_device *device)
+{
 }
 
 #endif

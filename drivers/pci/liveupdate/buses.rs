@@ -76,6 +76,20 @@ impl Device<'_> {
         self.is_incoming_bridge() && self.lost_numbers().load(Relaxed) && !self.has_bus_numbers()
     }
 
+    /// Lets nothing through the bridge any more if it has lost its bus numbers, as what was at
+    /// `address` may be below it.
+    pub(crate) fn stop_lost_below(self, address: Address) {
+        if self.has_lost_bus_numbers()
+            && self.with_incoming(|record| record.address().domain) == Some(address.domain)
+        {
+            dev_warn!(
+                self.as_dev(),
+                "liveupdate: what is below it can't be found: its bus mastering is off\n"
+            );
+            self.clear_master();
+        }
+    }
+
     /// The bridge is removed, so if it has lost its numbers, that doesn't matter any more.
     pub(crate) fn forget_lost_bus_numbers(self) {
         // Other bridges on the bus that have lost theirs are noticed when it is scanned again.
@@ -85,7 +99,7 @@ impl Device<'_> {
     /// Takes note that this bridge has no valid bus numbers.
     pub(crate) fn bus_numbers_lost(self) {
         // One that was switched off meanwhile has none, but nothing below it is at work either.
-        if !self.is_incoming_bridge() || removed::was(self) {
+        if !self.is_incoming_bridge() || removed::was(self.address()) {
             return;
         }
         dev_err!(

@@ -338,7 +338,7 @@ impl<'a> Device<'a> {
         if incoming::has_ended() {
             changes.finish(self);
             self.stop_found();
-        } else if removed::was(self) {
+        } else if removed::was(address) {
             self.set_stopped();
             self.stop_found();
         }
@@ -425,7 +425,8 @@ impl<'a> Device<'a> {
             self.as_dev(),
             "liveupdate: was not taken back, and no file is left by which it could be\n"
         );
-        if self.may_run() {
+        // Whatever runs in its place by now, after it was stopped, is the driver's.
+        if !self.is_stopped() {
             self.stop();
         }
         self.try_finish();
@@ -475,6 +476,7 @@ impl<'a> Device<'a> {
         }
         // What is below a bridge that has lost its bus numbers may be at work all the while.
         if self.has_lost_bus_numbers() {
+            self.clear_master();
             self.forget_lost_bus_numbers();
         } else {
             removed::note(self);
@@ -483,14 +485,21 @@ impl<'a> Device<'a> {
 
     /// Whether userspace may unbind the device from its driver, or remove it.
     pub(crate) fn may_unbind(self) -> Result {
-        if self.is_outgoing() {
-            dev_warn!(
-                self.as_dev(),
-                "liveupdate: cannot be unbound or removed: preserved for the next kernel\n"
-            );
-            return Err(EBUSY);
-        }
-        Ok(())
+        // SAFETY: FFI call without requirements.
+        let is_held_off = unsafe { bindings::pci_liveupdate_are_removals_held_off() };
+        let why = if self.is_outgoing() {
+            "preserved for the next kernel"
+        } else if is_held_off {
+            "the next kernel is on its way"
+        } else {
+            return Ok(());
+        };
+
+        dev_warn!(
+            self.as_dev(),
+            "liveupdate: cannot be unbound or removed: {why}\n"
+        );
+        Err(EBUSY)
     }
 
     /// A reference of its own to the device.

@@ -78,9 +78,12 @@ static NOTHING: Atomic<bool> = Atomic::new(false);
 
 /// Whether a hand-over can't be read, so that any device may be doing DMA.
 ///
-/// Then each bridge is to be treated as if it was preserved, and any other device that is found to
-/// be a bus master is stopped.
+/// Then each bridge is to be treated as if it was preserved.
 static UNREADABLE: Atomic<bool> = Atomic::new(false);
+
+/// Whether a device that is found to be a bus master is stopped, as it may be one that nobody gets
+/// back. Never changes back.
+static STOP_FOUND: Atomic<bool> = Atomic::new(false);
 
 /// Whether there is incoming data, of which bridges can be incoming.
 static THERE: Atomic<bool> = Atomic::new(false);
@@ -117,6 +120,7 @@ pub(crate) fn is_unreadable() -> bool {
 /// nobody knows which.
 fn unreadable(why: Unreadable) {
     UNREADABLE.store(true, Relaxed);
+    STOP_FOUND.store(true, Relaxed);
     KEEP_BUSES.store(true, Relaxed);
     if OUTCOME.populate(Outcome::Unreadable(why)) {
         pr_err!("the hand-over cannot be read: {why}\n");
@@ -137,12 +141,11 @@ impl Device<'_> {
     pub(crate) fn setup_slow(self) {
         self.look_up();
 
-        if !is_unreadable() {
-            return;
-        }
         if !self.is_bridge() {
-            self.stop_found();
-        } else if self.has_bus_numbers() {
+            if STOP_FOUND.load(Relaxed) {
+                self.stop_found();
+            }
+        } else if is_unreadable() && self.has_bus_numbers() {
             // Without bus numbers nothing below it can be at work.
             //
             // SAFETY: The device is being set up, which is what this is called for.
@@ -166,8 +169,8 @@ impl Device<'_> {
         };
 
         // None of these ever changes: there is no live update, or no data, or no more data. But
-        // what could not be read keeps mattering to bridges.
-        NOTHING.store(!is_unreadable(), Relaxed);
+        // what could not be read keeps mattering.
+        NOTHING.store(!STOP_FOUND.load(Relaxed), Relaxed);
         if OUTCOME.populate(outcome) && outcome == Outcome::Foreign {
             pr_info!("the previous kernel handed over no PCI devices\n");
         }
@@ -332,6 +335,7 @@ impl Incoming {
         for device in devices::all() {
             Device::new(&device).end();
         }
+        self.stop_absent();
         self.lock().finish_all();
         self.close();
     }
@@ -365,6 +369,7 @@ impl Incoming {
 
         record.set_refcount(0);
         pr_info!("{address}: finished, and is not there\n");
+        self.give_up(address);
         for bridge in devices::all() {
             let bridge = Device::new(&bridge);
 
@@ -372,6 +377,41 @@ impl Incoming {
                 changes.count_down_bridge(bridge);
             }
         }
+    }
+
+    /// Stops whatever was handed over and is not there.
+    ///
+    /// Tells whether none of it can be running: it was removed, or it is not found where it was,
+    /// and what is not looked for below bridges without bus numbers gets through no more. One that
+    /// turns up later is stopped.
+    pub(crate) fn stop_absent(&self) -> bool {
+        let mut are_stopped = true;
+
+        for record in self.iter() {
+            let address = record.address();
+
+            if record.refcount() != 0 && device::at(address).is_none() {
+                are_stopped &= self.give_up(address);
+            }
+        }
+        are_stopped
+    }
+
+    /// Stops the device at `address`, which is not there. Tells whether it can't be running.
+    fn give_up(&self, address: Address) -> bool {
+        // Tests are of addresses where nothing is.
+        if removed::was(address) || !self.is_published {
+            return true;
+        }
+        STOP_FOUND.store(true, Relaxed);
+        for bridge in devices::all() {
+            Device::new(&bridge).stop_lost_below(address);
+        }
+        if !address.is_scanned() {
+            pr_warn!("{address}: not found, and its host bridge is not there yet\n");
+            return false;
+        }
+        true
     }
 
     /// Where the hand-over is.

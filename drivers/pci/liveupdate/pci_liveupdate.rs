@@ -59,6 +59,7 @@
 
 use kernel::{
     bindings,
+    error::to_result,
     kho::Handle,
     liveupdate::{
         FileLifecycleBound,
@@ -116,10 +117,11 @@ impl FileLifecycleBound for Records {
         outgoing.handle()
     }
 
-    fn freeze(outgoing: &Outgoing) {
-        outgoing.lock().as_mut().freeze(true);
+    fn freeze(outgoing: &Outgoing) -> Result {
         // SAFETY: FFI call without requirements.
-        unsafe { bindings::pci_liveupdate_hold_off_removals() };
+        to_result(unsafe { bindings::pci_liveupdate_hold_off_removals() })?;
+        outgoing.lock().as_mut().freeze(true);
+        Ok(())
     }
 
     fn unfreeze(outgoing: &Outgoing) {

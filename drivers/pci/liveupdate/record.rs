@@ -8,6 +8,7 @@
 use core::mem::offset_of;
 use kernel::{
     bindings,
+    ffi::c_int,
     fmt,
     kho::{
         Handle,
@@ -51,6 +52,14 @@ impl Address {
 
     pub(crate) fn devfn(self) -> u8 {
         self.bdf as u8
+    }
+
+    /// Whether a device that is here would have been found.
+    pub(crate) fn is_scanned(self) -> bool {
+        // CAST: What is no domain number, as damaged records have, is that of no host bridge.
+        //
+        // SAFETY: The function accepts any address.
+        unsafe { bindings::pci_liveupdate_is_scanned(self.domain as c_int, self.bus()) }
     }
 }
 

@@ -12,48 +12,90 @@
 #include <linux/iopoll.h>
 #include <linux/kernel.h>
 #include <linux/lockdep.h>
-#include <linux/mutex.h>
+#include <linux/spinlock.h>
 
 #include "../liveupdate.h"
 #include "../pci.h"
 
+static DEFINE_SPINLOCK(lock);
 static bool held_off;
 
-static bool is_none_under_way(void)
-{
-	if (!mutex_trylock(&pci_rescan_remove_lock))
-		return false;
-	mutex_unlock(&pci_rescan_remove_lock);
+/* The device that is being removed, and how many are because of it. */
+static struct pci_dev *under_way;
+static unsigned int nesting;
 
-	return true;
+bool pci_liveupdate_are_removals_held_off(void)
+{
+	return READ_ONCE(held_off);
 }
 
-/*
- * A removal that is under way when this is called, and does not wait for anybody, ends
- * before this returns. Of others, their drivers have to know.
- */
-void pci_liveupdate_hold_off_removals(void)
+static bool is_under_way(void)
 {
-	bool none;
+	return READ_ONCE(under_way);
+}
 
-	WRITE_ONCE(held_off, true);
-	read_poll_timeout(is_none_under_way, none, none, USEC_PER_MSEC, USEC_PER_SEC, false);
+/* One that is under way and waits for nobody ends before this returns. */
+int pci_liveupdate_hold_off_removals(void)
+{
+	bool waits;
+
+	scoped_guard(spinlock, &lock)
+		held_off = true;
+	read_poll_timeout(is_under_way, waits, !waits, USEC_PER_MSEC, USEC_PER_SEC, false);
+
+	guard(spinlock)(&lock);
+	if (!under_way)
+		return 0;
+
+	pci_err(under_way, "liveupdate: cannot replace the kernel: it is being removed, and its user has not closed it yet\n");
+	held_off = false;
+
+	return -EBUSY;
 }
 
 void pci_liveupdate_let_removals_go_on(void)
 {
-	WRITE_ONCE(held_off, false);
+	guard(spinlock)(&lock);
+
+	held_off = false;
 }
 
-bool pci_liveupdate_may_remove(void)
+static bool try_begin_removal(struct pci_dev *dev)
+{
+	guard(spinlock)(&lock);
+
+	/* Removing one device can take removing others. */
+	if (!nesting && held_off)
+		return false;
+
+	if (!nesting++)
+		under_way = pci_dev_get(dev);
+
+	return true;
+}
+
+bool pci_liveupdate_begin_removal(struct pci_dev *dev)
 {
 	lockdep_assert_held(&pci_rescan_remove_lock);
 
-	while (READ_ONCE(held_off)) {
+	while (!try_begin_removal(dev)) {
 		if (system_state > SYSTEM_RUNNING)
 			return false;
 		fsleep(10 * USEC_PER_MSEC);
 	}
 
 	return true;
+}
+
+void pci_liveupdate_end_removal(void)
+{
+	struct pci_dev *dev = NULL;
+
+	lockdep_assert_held(&pci_rescan_remove_lock);
+
+	scoped_guard(spinlock, &lock) {
+		if (!--nesting)
+			swap(dev, under_way);
+	}
+	pci_dev_put(dev);
 }

@@ -7,7 +7,8 @@
 
 use crate::{
     device::Device,
-    incoming, //
+    incoming,
+    record::Address, //
 };
 use kernel::{
     prelude::*,
@@ -76,14 +77,10 @@ pub(crate) fn note(device: Device<'_>) {
 }
 
 /// Whether a device at this address was removed while it was incoming.
-pub(crate) fn was(device: Device<'_>) -> bool {
-    if !is_ready() {
-        return false;
-    }
+pub(crate) fn was(address: Address) -> bool {
+    let key = address.key();
 
-    let key = device.address().key();
-
-    REMOVED.lock().iter().any(|removed| removed.key == key)
+    is_ready() && REMOVED.lock().iter().any(|removed| removed.key == key)
 }
 
 /// The ACS controls that the device kept when it was removed while it was incoming, if it was, and

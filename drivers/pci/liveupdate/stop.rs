@@ -137,12 +137,15 @@ impl Device<'_> {
 
     /// Stops a device that is being set up, if it is found to be a bus master.
     ///
-    /// It can only be reset when it is set up. What is called a bridge, whatever to, serves others.
+    /// It can only be reset when it is set up. What is a bridge to the host, or to ISA, serves
+    /// others; one to the memory of another host does not.
     pub(crate) fn stop_found(self) {
         // SAFETY: The device is valid. The field is set before it is set up any further.
-        let class = unsafe { (*self.as_raw()).class } >> 16;
+        let class = unsafe { (*self.as_raw()).class } >> 8;
+        let serves_others = class >> 8 == bindings::PCI_BASE_CLASS_BRIDGE
+            && class != bindings::PCI_CLASS_BRIDGE_OTHER;
 
-        if class == bindings::PCI_BASE_CLASS_BRIDGE || !self.is_bus_master() {
+        if serves_others || !self.is_bus_master() {
             return;
         }
         dev_warn!(
@@ -167,14 +170,19 @@ impl Device<'_> {
         }
     }
 
+    /// Ends DMA, and in a bridge that of all that is below.
+    pub(crate) fn clear_master(self) {
+        // SAFETY: The device is valid.
+        unsafe { bindings::pci_clear_master(self.as_raw()) };
+    }
+
     /// Ends DMA and interrupts.
     fn halt(self) {
         let dev = self.as_raw();
 
-        // SAFETY: The device is valid.
-        unsafe { bindings::pci_clear_master(dev) };
+        self.clear_master();
         self.disable_interrupts();
-        // SAFETY: As above.
+        // SAFETY: The device is valid.
         if unsafe { bindings::pci_wait_for_pending_transaction(dev) } == 0 {
             dev_warn!(
                 self.as_dev(),

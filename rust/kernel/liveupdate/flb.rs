@@ -104,10 +104,10 @@ pub trait FileLifecycleBound: 'static {
 
     /// Called when a kexec is under way, before the first file is frozen.
     ///
-    /// From now on no file is preserved or unpreserved any more.
+    /// From now on no file is preserved or unpreserved any more. An error calls off the kexec.
     ///
     /// Context: May sleep. LUO's mutex of the outgoing side is held.
-    fn freeze(_outgoing: &Self::Outgoing) {
+    fn freeze(_outgoing: &Self::Outgoing) -> Result {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
@@ -274,10 +274,15 @@ impl<T: FileLifecycleBound> Flb<T> {
     /// # Safety
     ///
     /// To be called by LUO only.
-    unsafe extern "C" fn freeze_callback(args: *mut bindings::liveupdate_flb_op_args) {
-        // SAFETY: LUO passes arguments that are valid during the callback, and the object that
-        // `preserve_callback()` made.
-        T::freeze(unsafe { &*(*args).obj.cast::<T::Outgoing>() });
+    unsafe extern "C" fn freeze_callback(
+        args: *mut bindings::liveupdate_flb_op_args,
+    ) -> kernel::ffi::c_int {
+        from_result(|| {
+            // SAFETY: LUO passes arguments that are valid during the callback, and the object that
+            // `preserve_callback()` made.
+            T::freeze(unsafe { &*(*args).obj.cast::<T::Outgoing>() })?;
+            Ok(0)
+        })
     }
 
     /// # Safety

@@ -66,19 +66,51 @@ void vfio_pci_liveupdate_add_device(struct vfio_pci_core_device *vdev)
 }
 
 /*
+ * Has a live update given out its file, which nobody has bound? Then it is dead from now
+ * on: the device can't be bound by it any more, and who gets another finds it stopped.
+ */
+static bool forget_unbound(struct vfio_pci_core_device *vdev)
+{
+	struct file *file = vdev->liveupdate_retrieved;
+	const char *why = NULL;
+
+	lockdep_assert_held(&devices_lock);
+
+	if (!file)
+		return false;
+
+	/* Who releases it waits for our lock. */
+	vfio_device_from_bound_file(file, &why);
+	if (!why)
+		return false;
+
+	vdev->liveupdate_retrieved = NULL;
+	liveupdate_forget_file(file);
+
+	return true;
+}
+
+/*
  * A device that is preserved is not unbound by anybody, but pulled out. Its file must not
  * keep it until the session is closed.
  */
 void vfio_pci_liveupdate_begin_remove(struct vfio_pci_core_device *vdev)
 {
+	struct pci_dev *pdev = vdev->pdev;
 	struct file *file;
+	bool unbound;
 
 	scoped_guard(mutex, &devices_lock) {
 		vdev->liveupdate_leaving = true;
+		unbound = forget_unbound(vdev);
 		file = vdev->liveupdate_file;
 		vdev->liveupdate_file = NULL;
 		if (file)
 			get_file(file);
+	}
+	if (unbound && pci_liveupdate_is_incoming(pdev)) {
+		pci_liveupdate_stop_locked(pdev);
+		pci_liveupdate_set_user(pdev, PCI_LIVEUPDATE_CLOSED);
 	}
 	if (!file)
 		return;
@@ -233,11 +265,7 @@ void vfio_pci_liveupdate_attach(struct pci_dev *pdev)
 /* Nobody can have it back: it must not be running when what it may write to is freed. */
 static void stop_nobodys(struct pci_dev *pdev, const char *why)
 {
-	const struct device_driver *drv = READ_ONCE(pdev->dev.driver);
-
-	/* What another driver has is its business. */
-	if (pci_is_bridge(pdev) || pci_liveupdate_is_stopped(pdev) ||
-	    (drv && drv != &vfio_pci_driver.driver))
+	if (pci_is_bridge(pdev) || pci_liveupdate_is_stopped(pdev))
 		return;
 
 	pci_warn(pdev, "liveupdate: %s, so it is stopped\n", why);
@@ -246,11 +274,15 @@ static void stop_nobodys(struct pci_dev *pdev, const char *why)
 
 /*
  * The PCI core's records are not ours: one may be lost. Who has opened the device since has
- * had it reset.
+ * had it reset, and what another driver has is its business.
  */
 void vfio_pci_liveupdate_stop_stray(struct pci_dev *pdev)
 {
+	const struct device_driver *drv = READ_ONCE(pdev->dev.driver);
 	struct vfio_pci_core_device *vdev;
+
+	if (drv && drv != &vfio_pci_driver.driver)
+		return;
 
 	guard(mutex)(&devices_lock);
 
@@ -261,7 +293,8 @@ void vfio_pci_liveupdate_stop_stray(struct pci_dev *pdev)
 
 /*
  * One of our records can't be read, or leads to no device, so it is for one of those that
- * no record leads to.
+ * no record leads to. It has not been stopped since, so whatever driver it has may have
+ * left it running.
  */
 void vfio_pci_liveupdate_stop_unclaimed(void)
 {
@@ -338,10 +371,17 @@ static void was_bound(struct vfio_device *device)
 	pci_liveupdate_set_user(to_core(device)->pdev, PCI_LIVEUPDATE_TAKEN_OVER);
 }
 
-static void was_closed(struct vfio_device *device)
+static void was_closed(struct vfio_device *device, struct file *file)
 {
-	struct pci_dev *pdev = to_core(device)->pdev;
+	struct vfio_pci_core_device *vdev = to_core(device);
+	struct pci_dev *pdev = vdev->pdev;
 
+	scoped_guard(mutex, &devices_lock) {
+		/* It was dead already, and somebody else may have the device. */
+		if (vdev->liveupdate_retrieved != file)
+			return;
+		vdev->liveupdate_retrieved = NULL;
+	}
 	if (!pci_liveupdate_is_incoming(pdev))
 		return;
 
@@ -393,6 +433,7 @@ struct file *vfio_pci_liveupdate_open(struct pci_dev *pdev, bool running)
 	if (IS_ERR(file))
 		return file;
 
+	vdev->liveupdate_retrieved = file;
 	vdev->liveupdate_origin = origin_of(vdev, running);
 	pci_liveupdate_set_user(pdev, PCI_LIVEUPDATE_RETRIEVED);
 

@@ -182,7 +182,16 @@ pub(crate) fn finish_absent((domain, bdf): (u32, u16)) {
     unsafe { bindings::pci_liveupdate_finish_absent(domain as c_int, bdf) };
 }
 
-/// The address of a device: PCI segment, and bus, device and function number.
+/// Stops what was handed over and is not there. Tells whether none of it can be running.
+///
+/// Context: May sleep.
+pub(crate) fn stop_absent() -> bool {
+    // SAFETY: FFI call without requirements.
+    unsafe { bindings::pci_liveupdate_stop_absent() }
+}
+
+/// The address of a device that is bound to a driver: PCI segment, and bus, device and function
+/// number.
 pub(crate) fn address(pdev: &pci::Device) -> (u32, u16) {
     // SAFETY: The device is valid, and bound to a driver, so that its bus is there.
     let domain = unsafe { bindings::pci_domain_nr((*as_raw(pdev)).bus) };
@@ -227,7 +236,7 @@ pub(crate) fn open(pdev: &pci::Device, running: bool) -> Result<ARef<File>> {
     Ok(unsafe { ARef::from_raw(NonNull::new(file).ok_or(ENOMEM)?.cast()) })
 }
 
-fn as_raw(pdev: &pci::Device) -> *mut bindings::pci_dev {
+pub(crate) fn as_raw(pdev: &pci::Device) -> *mut bindings::pci_dev {
     // `pci::Device` is a transparent wrapper of what C may change.
     core::ptr::from_ref(pdev).cast_mut().cast()
 }

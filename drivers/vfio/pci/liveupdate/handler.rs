@@ -122,7 +122,7 @@ impl FileHandler for Files {
         {
             // Then it is for another device, for all we know, which may be running.
             incoming::stop_lost(handle);
-            return true;
+            return device::stop_absent();
         }
 
         match file {
@@ -151,20 +151,27 @@ impl FileHandler for Files {
 pub(crate) static FILES: Handler<Files> = Handler::new();
 
 /// Registers the handler. Without it, as when live update is off, vfio-pci works as ever.
-pub(crate) fn register() -> Option<Registration<Files>> {
-    FILES
-        .register(pci::liveupdate::register_flb)
-        .and_then(|registration| {
-            incoming::read_all()?;
-            Ok(registration)
-        })
-        .inspect_err(|&error| {
-            if error != EOPNOTSUPP {
-                pr_err!(
-                    "liveupdate: files cannot be preserved: error {}\n",
-                    error.to_errno()
-                );
-            }
-        })
-        .ok()
+///
+/// # Errors
+///
+/// `ENOMEM`. Whoever asks for a file that was handed over has this module loaded again.
+pub(crate) fn register() -> Result<Option<Registration<Files>>> {
+    let register = || {
+        let registration = FILES.register(pci::liveupdate::register_flb)?;
+
+        incoming::read_all()?;
+        Ok(registration)
+    };
+
+    match register() {
+        Ok(registration) => Ok(Some(registration)),
+        Err(EOPNOTSUPP) => Ok(None),
+        Err(ENOMEM) => Err(ENOMEM),
+        Err(error) => {
+            let error = error.to_errno();
+
+            pr_err!("liveupdate: files cannot be preserved: error {error}\n");
+            Ok(None)
+        }
+    }
 }

@@ -90,6 +90,13 @@ pub(crate) fn forget(handle: Handle) {
     }
 }
 
+/// Forgets all of them, when no file can be retrieved any more.
+pub(crate) fn forget_all() {
+    let all = core::mem::take(&mut *INCOMING.lock());
+
+    drop(all);
+}
+
 /// The record of a file, if it can be read.
 pub(crate) fn record(handle: Handle) -> Option<Record> {
     INCOMING
@@ -139,16 +146,12 @@ pub(crate) fn attach() {
 ///
 /// # Safety
 ///
-/// `pdev` must point to a valid device.
+/// It is safe to call with any pointer.
 #[export]
 unsafe extern "C" fn vfio_pci_liveupdate_is_claimed(pdev: *mut bindings::pci_dev) -> bool {
-    // SAFETY: By the safety requirements; `pci::Device` is a transparent wrapper of it.
-    let pdev: &pci::Device = unsafe { &*pdev.cast() };
-    let address = device::address(pdev);
-
     INCOMING
         .lock()
         .iter()
-        .filter_map(|incoming| incoming.record)
-        .any(|record| record.address() == address && record.is_of(pdev))
+        .filter_map(|incoming| incoming.record.and_then(device_at))
+        .any(|device| device::as_raw(&device) == pdev)
 }

@@ -24,7 +24,7 @@ extern struct pci_driver vfio_pci_driver;
 #ifdef CONFIG_VFIO_PCI_LIVEUPDATE
 
 /* vfio_pci_liveupdate.rs: begin and end to preserve files */
-void vfio_pci_liveupdate_init(void);
+int vfio_pci_liveupdate_init(void);
 void vfio_pci_liveupdate_exit(void);
 
 /* incoming.rs: can somebody have the device back? */
@@ -57,8 +57,9 @@ void vfio_pci_liveupdate_finished(struct pci_dev *pdev);
 
 #else
 
-static inline void vfio_pci_liveupdate_init(void)
+static inline int vfio_pci_liveupdate_init(void)
 {
+	return 0;
 }
 
 static inline void vfio_pci_liveupdate_exit(void)

@@ -29,6 +29,8 @@
 #![recursion_limit = "256"]
 
 use kernel::{
+    error::from_result,
+    ffi::c_int,
     liveupdate::Registration,
     prelude::*, //
 };
@@ -66,26 +68,33 @@ kernel::sync::global_lock! {
 
 /// Begins to preserve files.
 ///
+/// # Errors
+///
+/// `ENOMEM`.
+///
 /// # Safety
 ///
 /// To be called once, when the driver is registered, so that its devices are there when their
 /// files are retrieved.
 #[export]
-unsafe extern "C" fn vfio_pci_liveupdate_init() {
+unsafe extern "C" fn vfio_pci_liveupdate_init() -> c_int {
     // SAFETY: By the safety requirements.
     unsafe {
         incoming::init();
         REGISTRATION.init();
     }
 
-    let registration = handler::register();
-    let is_registered = registration.is_some();
+    from_result(|| {
+        let registration = handler::register()?;
+        let is_registered = registration.is_some();
 
-    *REGISTRATION.lock() = registration;
-    // Whoever asked for this module asks for a file next, and perhaps once only.
-    if is_registered {
-        incoming::attach();
-    }
+        *REGISTRATION.lock() = registration;
+        // Whoever asked for this module asks for a file next, and perhaps once only.
+        if is_registered {
+            incoming::attach();
+        }
+        Ok(0)
+    })
 }
 
 /// Ends to preserve files.
@@ -98,4 +107,5 @@ unsafe extern "C" fn vfio_pci_liveupdate_exit() {
     let registration = REGISTRATION.lock().take();
 
     drop(registration);
+    incoming::forget_all();
 }
