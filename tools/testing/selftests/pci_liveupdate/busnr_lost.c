@@ -3,8 +3,9 @@
  * A preserved bridge that comes up without bus numbers, as after a reset: the kernel
  * says so, gives none to it, for its devices may use the numbers that it had, nor to
  * others on its bus that lack them, which might get these; nothing below any of them is
- * found; and the rest of the machine works. In a kernel that was handed nothing, bridges
- * in the same state get new numbers.
+ * found; and the rest of the machine works. When nobody is left who could have what is not
+ * found, it gets through to no memory any more, and is stopped when it is found later. In a
+ * kernel that was handed nothing, bridges in the same state get new numbers.
  */
 
 #include <errno.h>
@@ -87,6 +88,8 @@ static void preserve(void)
 	plu_set_cookie(device_behind(KEPT), 0x105703);
 	plu_preserve(session, device_behind(KEPT));
 	plu_preserve(session, device_behind(GARBLED));
+	plu_set_bus_master(device_behind(PRESERVED)->bdf, true);
+	plu_set_bus_master(device_behind(GARBLED)->bdf, true);
 	plu_check("devices are outgoing, two of them behind bridges that lose their numbers");
 }
 
@@ -139,9 +142,18 @@ static void go_without(void)
 	plu_ok(plu_file_is(plu.dev[0].fd, &plu.dev[0], 0x105701) &&
 	       plu_file_is(device_behind(KEPT)->fd, device_behind(KEPT), 0x105703),
 	       "the others are, work, and have the cookies");
+	plu_ok(plu_is_bus_master(PRESERVED) && plu_is_bus_master(GARBLED),
+	       "what is behind the bridges may be at work");
 	plu_finish(session);
 	plu_check("they are ordinary");
 	plu_ok(!have_numbers(), "the bridges lack their bus numbers still");
+	plu_ok(!plu_is_bus_master(PRESERVED) && !plu_is_bus_master(GARBLED),
+	       "and let nothing through any more");
+	ret = plu_write_file("/sys/bus/pci/rescan", "1\n");
+	if (ret)
+		plu_bail("cannot rescan: %s", strerror(-ret));
+	plu_ok(plu_times_said("found to be a bus master, and must not be: stopped") == 2,
+	       "what was not there is found now, and stopped");
 }
 
 static void get_new_ones(void)
@@ -161,7 +173,7 @@ static const struct plu_test test = {
 	.qemu = topology,
 	.stage = {
 		{ .run = preserve, .plan = 1, .before_jump = reset },
-		{ .run = go_without, .plan = 12 },
+		{ .run = go_without, .plan = 15 },
 		{ .run = get_new_ones, .plan = 3 },
 	},
 };

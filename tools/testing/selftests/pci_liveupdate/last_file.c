@@ -3,7 +3,8 @@
  * When the last file is finished, nobody is left who could take back what is incoming still:
  * a device that was preserved without a file, and writes to memory, and one that was plugged
  * in where a preserved switch was. Each is stopped, named, and ordinary from then on, and
- * the hand-over has an end. That waits for no lock: a device that somebody else has locked is
+ * the hand-over has an end. What somebody uses in place of what was there was stopped before,
+ * and works on. That waits for no lock: a device that somebody else has locked is
  * stopped, but not reset.
  */
 
@@ -89,6 +90,7 @@ static void finish(void)
 	plu_ok(resettable_writes() && plain_writes(), "two of them write to memory");
 	edu = replace_switch();
 
+	plu_set_bus_master(edu->bdf, true);
 	plu_retrieve(session, plu_at(STAYS));
 	snprintf(parameters, sizeof(parameters), "device=%s", plu_at(RESETTABLE)->bdf);
 	plu_gives(plu_load_module("external/" MODULE, parameters), 0, "one is locked");
@@ -104,6 +106,7 @@ static void finish(void)
 	       !times_said_of(STAYS, "stopped"), "and says that they were stopped");
 	plu_ok(!plu_is_incoming(edu) && !plu_is_incoming(plu_at(PLAIN)) &&
 	       !plu_is_incoming(plu_at(RESETTABLE)), "they are ordinary");
+	plu_ok(plu_is_bus_master(edu->bdf), "and the one that was plugged in can be in use");
 }
 
 static const struct plu_test test = {
@@ -112,7 +115,7 @@ static const struct plu_test test = {
 	.also = uhci_ids,
 	.stage = {
 		{ .run = preserve, .plan = 3, .before_jump = write_on },
-		{ .run = finish, .plan = 12 },
+		{ .run = finish, .plan = 13 },
 	},
 };
 

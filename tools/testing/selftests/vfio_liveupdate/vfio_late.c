@@ -3,7 +3,8 @@
  * /dev/liveupdate is opened before there is a vfio-pci. That is no harm to sessions that
  * have only memory, and keeps the session of a device from being finished. As soon as the
  * kernel can load vfio-pci, it does when a file is asked for; vfio-pci binds itself to the
- * device, and to no other, and the file comes back at once.
+ * device, and to no other, and the file comes back at once. While vfio-pci is just being
+ * loaded, it is as if it was not there.
  */
 
 #include <errno.h>
@@ -26,6 +27,7 @@ static const char *topology(void)
 /* Not preserved */
 #define OTHER		(&plu.dev[1])
 #define SESSION		"vfio-late"
+#define NEXT_SESSION	"vfio-late-next"
 #define MEMORY_SESSION	"vfio-late-memory"
 #define MEMORY_TOKEN	0x3e3
 #define NO_HANDLER	"luo: No handler for files of type 'vfio-pci-device' in session ["
@@ -99,6 +101,47 @@ static void kernel_b(void)
 	plu_check("it is finished");
 	vlu_bind(OTHER);
 	plu_ok(vlu_edu_is_alive(vlu_open(OTHER, iommu), 2), "the other one can be bound by hand");
+	plu_preserve(plu_session(NEXT_SESSION), DEVICE);
+	plu_check("the first one is preserved again");
+}
+
+static bool load_driver(void *arg)
+{
+	vlu_load_driver(false);
+
+	return true;
+}
+
+struct attempt {
+	int session, file;
+};
+
+static bool is_known(void *arg)
+{
+	struct attempt *attempt = arg;
+
+	attempt->file = plu_retrieve_fd(attempt->session, DEVICE->token);
+
+	return attempt->file != -EUNATCH;
+}
+
+static void kernel_c(void)
+{
+	struct attempt attempt;
+	int session, loader;
+
+	plu_take_over();
+	session = plu_retrieve_session(NEXT_SESSION);
+	attempt.session = session;
+	loader = vlu_begin(load_driver, NULL);
+	plu_ok(plu_wait_for(is_known, &attempt) && attempt.file >= 0,
+	       "what is asked for all the while comes back when there is a driver");
+	if (!vlu_ends("loading the driver", loader))
+		plu_bail("no driver");
+	DEVICE->driver = "vfio-pci";
+	vlu_retrieve(session, DEVICE, iommu_init("iommufd"));
+	plu_finish(session);
+	plu_check("it is finished");
 }
 
 static const struct plu_test test = {
@@ -106,7 +149,8 @@ static const struct plu_test test = {
 	.qemu = topology,
 	.stage = {
 		{ .run = kernel_a, .plan = 2, .cmdline = VLU_CMDLINE },
-		{ .run = kernel_b, .plan = 13, .cmdline = VLU_CMDLINE },
+		{ .run = kernel_b, .plan = 14, .cmdline = VLU_CMDLINE },
+		{ .run = kernel_c, .plan = 2, .cmdline = VLU_CMDLINE },
 	},
 };
 

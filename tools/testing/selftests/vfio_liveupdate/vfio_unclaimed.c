@@ -2,8 +2,8 @@
 /*
  * A device keeps running, and the record of its file is damaged, before each of the jumps
  * in another way. Nobody can have it back, and nobody knows which device the record is for:
- * those that no other leads to are stopped before the session can be finished and memory is
- * given back. A device whose record is good runs on.
+ * those that no other leads to are stopped, whatever driver they have, before the session can
+ * be finished and memory is given back. A device whose record is good runs on.
  */
 
 #include <errno.h>
@@ -126,6 +126,11 @@ static void find(const struct lie *lie)
 	struct iommu *iommu = iommu_init("iommufd");
 	int session;
 
+	/* One that leaves a device alone until it is opened */
+	if (lie->tell == have_other_version &&
+	    (plu_load_module("external/vfio_pci_variant", "") ||
+	     plu_driver_override(DAMAGED->bdf, "vfio-pci-variant")))
+		plu_bail("%s: cannot bind another driver", DAMAGED->bdf);
 	session = plu_retrieve_session(session_of(DAMAGED));
 	plu_ok(plu_is_bus_master(DAMAGED->bdf), "with a record %s a device runs", lie->name);
 	plu_gives(plu_retrieve_fd(session, DAMAGED->token), lie->error,
