@@ -1,16 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Whose memory the kernel's answers go to may never let them in. That keeps nobody else
- * from using Live Update, nor the kernel from being replaced, in whichever call he is.
+ * from using Live Update, nor the kernel from being replaced, in whichever call he is. Nor
+ * does who writes to a file from memory that never comes: the file can't be preserved then.
+ * When it is, who writes to it gets an error.
  */
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <libliveupdate.h>
@@ -23,11 +27,21 @@
 /* In the first one */
 #define TOKEN		1
 #define STUCK_TOKEN	2
+#define WRITTEN_TOKEN	3
 
 static void load_module(void)
 {
 	if (plu_load_module("external/pci_liveupdate_stuck", ""))
 		plu_bail("no memory that can't be written to");
+}
+
+static void be_quiet(void)
+{
+	/* Who runs the test waits for the end of its output. */
+	int fd = open("/dev/null", O_RDWR);
+
+	dup2(fd, STDOUT_FILENO);
+	dup2(fd, STDERR_FILENO);
 }
 
 /* Return when the call is about to answer, and waits. */
@@ -43,10 +57,7 @@ static bool gets_stuck(int file, unsigned long request, const void *arg, size_t 
 	if (pid > 0)
 		return plu_waits(pid);
 
-	/* Who runs the test waits for the end of its output. */
-	fd = open("/dev/null", O_RDWR);
-	dup2(fd, STDOUT_FILENO);
-	dup2(fd, STDERR_FILENO);
+	be_quiet();
 	fd = open("/dev/pci_liveupdate_stuck", O_RDWR);
 	page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (write(fd, arg, size) == (ssize_t)size && page != MAP_FAILED)
@@ -89,6 +100,46 @@ static void get_stuck_preserving(int session)
 	       "so does who asks for the name of a session");
 }
 
+/* Write to it from memory that is never there. */
+static pid_t start_writing(int memfd)
+{
+	const char *pages;
+	pid_t pid = fork();
+	int fd;
+
+	if (pid < 0)
+		plu_bail("fork: %s", strerror(errno));
+	if (pid > 0)
+		return pid;
+
+	be_quiet();
+	fd = open("/dev/pci_liveupdate_stuck", O_RDWR);
+	pages = mmap(NULL, 8192, PROT_READ, MAP_SHARED, fd, 0);
+	if (pages != MAP_FAILED)
+		write(memfd, pages + 4096, 4096);
+	exit(EXIT_FAILURE);
+}
+
+static void stop_writing(pid_t pid)
+{
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+}
+
+static void preserve_what_is_written(int session)
+{
+	int memfd = make_memory();
+	pid_t writer = start_writing(memfd);
+
+	if (!plu_waits(writer))
+		plu_bail("who writes does not wait");
+	plu_gives(plu_try_preserve(session, memfd, WRITTEN_TOKEN), -EAGAIN,
+		  "what somebody is writing to all the while can't be preserved");
+	stop_writing(writer);
+	plu_gives(plu_try_preserve(session, memfd, WRITTEN_TOKEN), 0, "later it can");
+	plu_ok(!plu_waits(start_writing(memfd)), "who writes to it then does not wait");
+}
+
 static void kernel_a(void)
 {
 	int session;
@@ -101,6 +152,7 @@ static void kernel_a(void)
 	get_stuck_preserving(session);
 	session = plu_session("user_memory-other");
 	plu_gives(plu_try_preserve(session, make_memory(), TOKEN), 0, "others are not kept");
+	preserve_what_is_written(session);
 	plu_close_session(session);
 }
 
@@ -157,7 +209,7 @@ static void kernel_c(void)
 static const struct plu_test test = {
 	.name = "user_memory",
 	.stage = {
-		{ .run = kernel_a, .plan = 3, .before_jump = get_stuck_creating },
+		{ .run = kernel_a, .plan = 6, .before_jump = get_stuck_creating },
 		{ .run = kernel_b, .plan = 5, .before_jump = get_stuck_retrieving },
 		{ .run = kernel_c, .plan = 1 },
 	},

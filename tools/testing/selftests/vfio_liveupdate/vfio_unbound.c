@@ -113,8 +113,10 @@ static void kernel_b(void)
 		       "its file can be retrieved again, and bound");
 	}
 	for (unsigned int i = 0; i < NR_DEVICES; i++) {
+		vfio_pci_cmd_set(v[i], PCI_COMMAND_MASTER);
 		close(file[i]);
-		plu_ok(plu_is_incoming(&plu.dev[i]) && vlu_edu_is_alive(v[i], i),
+		plu_ok(plu_is_incoming(&plu.dev[i]) && plu_is_bus_master(plu.dev[i].bdf) &&
+		       vlu_edu_is_alive(v[i], i),
 		       "when the dead one is closed, nothing changes");
 	}
 	plu_gives(vlu_try_finish(session), 0, "the session can be finished");

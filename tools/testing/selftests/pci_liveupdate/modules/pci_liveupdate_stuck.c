@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * A file of a page that can be written to by write(2), mapped, and read. Who writes to
- * what is mapped waits until he is killed.
+ * what is mapped waits until he is killed, and so does who reads what comes after it.
  */
 
 #include <linux/fs.h>
@@ -33,8 +33,20 @@ static ssize_t stuck_write(struct file *file, const char __user *from, size_t si
 	return size;
 }
 
+static vm_fault_t wait(void)
+{
+	DECLARE_WAIT_QUEUE_HEAD_ONSTACK(never);
+
+	wait_event_killable(never, false);
+
+	return VM_FAULT_SIGBUS;
+}
+
 static vm_fault_t stuck_fault(struct vm_fault *vmf)
 {
+	if (vmf->pgoff)
+		return wait();
+
 	vmf->page = virt_to_page(vmf->vma->vm_file->private_data);
 	get_page(vmf->page);
 
@@ -43,11 +55,7 @@ static vm_fault_t stuck_fault(struct vm_fault *vmf)
 
 static vm_fault_t stuck_mkwrite(struct vm_fault *vmf)
 {
-	DECLARE_WAIT_QUEUE_HEAD_ONSTACK(never);
-
-	wait_event_killable(never, false);
-
-	return VM_FAULT_SIGBUS;
+	return wait();
 }
 
 static const struct vm_operations_struct vm_ops = {
