@@ -6,4 +6,4 @@ set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
 # In each guest, something happens between any two calls; in all rounds together, everything.
-exec "$TOP/scripts/test.sh" vfio_agent_dies:{0..4} vfio_device_pulled:{0..3}
+exec "$TOP/scripts/test.sh" vfio_agent_dies:{0..9} vfio_device_pulled:{0..7}

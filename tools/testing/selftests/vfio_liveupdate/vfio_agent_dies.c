@@ -7,8 +7,8 @@
  * device or session notices, and the kernel can be replaced and the machine be switched off.
  *
  * In each kernel, an agent is killed after each number of calls, for one and for two devices
- * in a session. Each time something else is done then, which plu.round= chooses: with
- * numbers from 0 to 4, all is done after each of them.
+ * in a session. Each time something else is done then, to one of the devices, which plu.round=
+ * chooses: with numbers from 0 to 9, all is done after each of them to each of the devices.
  */
 
 #include <errno.h>
@@ -41,7 +41,7 @@ static const char *topology(void)
 	return vlu_slots(NR_DEVICES);
 }
 
-/* What is done to the first device of a session whose agent was killed */
+/* What is done to a device of a session whose agent was killed */
 enum action { NOTHING, UNBIND, REMOVE, REPLUG, SWITCH_OFF, NR_ACTIONS };
 
 static const char * const action_names[] = {
@@ -56,6 +56,7 @@ static struct moment {
 	struct vlu_vm vm;
 	unsigned int nr_calls;
 	enum action action;
+	unsigned int victim;
 	bool can_be_had;	/* its session, by its name */
 	bool all_stopped;	/* its devices, as they had a user */
 } moments[NR_VMS];
@@ -81,6 +82,7 @@ static void set_moments(unsigned int round)
 		m->vm.nr_devices = i < NR_VMS_1 ? 1 : 2;
 		m->nr_calls = i < NR_VMS_1 ? i : i - NR_VMS_1;
 		m->action = (m->nr_calls + round) % NR_ACTIONS;
+		m->victim = (m->nr_calls + round / NR_ACTIONS) % m->vm.nr_devices;
 		for (unsigned int n = 0; n < m->vm.nr_devices; n++)
 			m->vm.dev[n] = d++;
 	}
@@ -184,7 +186,7 @@ static void preserve(void)
 
 static struct plu_device *victim(const struct moment *m)
 {
-	return m->vm.dev[0];
+	return m->vm.dev[m->victim];
 }
 
 static bool act(void *arg)
@@ -278,7 +280,7 @@ static bool have_again(struct moment *m)
 		vlu_bind(victim(m));
 	if (m->action == UNBIND && m->all_stopped)
 		return good;
-	m->vm.gone[0] = !vlu_is_there(victim(m));
+	m->vm.gone[m->victim] = !vlu_is_there(victim(m));
 	good &= vlu_start_agent(VLU_TAKES_OVER, &m->vm, nr_calls(m->vm.nr_devices), &progress);
 	good &= progress->has_finished;
 

@@ -6,8 +6,8 @@
  * with in a session is handed over and taken over without it. What waits for a user who does
  * not let go is not the machine: its kernel is not replaced as long as that lasts.
  *
- * plu.round=, from 0 to 3, chooses how that ends: with all of these numbers, it ends in each
- * way between any two calls.
+ * plu.round=, from 0 to 7, chooses how that ends, and for which device of a session: with all
+ * of these numbers, it ends in each way for each of them between any two calls.
  */
 
 #include <errno.h>
@@ -53,6 +53,7 @@ static struct moment {
 	struct vlu_vm vm;
 	unsigned int nr_calls;
 	enum end end;
+	unsigned int victim;
 	bool can_be_had;	/* what is left of its session, by its name */
 } moments[NR_VMS];
 
@@ -82,6 +83,8 @@ static void set_moments(void)
 			m->nr_calls = i - NR_OLD - NR_NEW_1;
 		}
 		m->end = (m->nr_calls + round) % NR_ENDS;
+		/* In the old kernel, the first one is its agent's. */
+		m->victim = i < NR_OLD ? 0 : (m->nr_calls + round / NR_ENDS) % m->vm.nr_devices;
 		for (unsigned int n = 0; n < m->vm.nr_devices; n++)
 			m->vm.dev[n] = d++;
 	}
@@ -89,7 +92,7 @@ static void set_moments(void)
 
 static struct plu_device *victim(const struct moment *m)
 {
-	return m->vm.dev[0];
+	return m->vm.dev[m->victim];
 }
 
 static bool is_gone(void *d)
@@ -228,7 +231,7 @@ static bool have_rest(struct moment *m)
 	bool good = true;
 
 	if (m->can_be_had) {
-		m->vm.gone[0] = true;
+		m->vm.gone[m->victim] = true;
 		good = vlu_start_agent(VLU_TAKES_OVER, &m->vm,
 				       vlu_nr_calls(VLU_TAKES_OVER, m->vm.nr_devices),
 				       &progress);
