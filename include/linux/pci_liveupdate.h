@@ -133,11 +133,14 @@ static inline const struct pci_dev_ser *pci_liveupdate_outgoing(struct pci_dev *
  * pci_liveupdate_incoming - the record of a device by the previous kernel
  * @dev: the device
  *
+ * A bridge keeps the pointer when it is finished, as does a device that was finished by
+ * another &struct pci_dev in the same place. So look into the record only as long as
+ * something below @dev, or @dev itself, is incoming for sure.
+ *
  * Context: Any context. The record goes away when the last file is finished that
  *          the PCI core's data is bound to.
  * Return: the record, or NULL when the previous kernel did not preserve @dev, or when
- *         it was finished. If it was finished by another &struct pci_dev in the same
- *         place, the record has a reference count of 0.
+ *         it was finished by itself.
  */
 static inline const struct pci_dev_ser *pci_liveupdate_incoming(struct pci_dev *dev)
 {
