@@ -83,7 +83,7 @@ static const char *say_up_to_here(void)
 }
 
 /* Not for ever: the kernel may be told to drop what userspace says. */
-#define PATIENCE	50	/* tenths of a second */
+#define PATIENCE	300	/* tenths of a second */
 
 /* Go through what the kernel has said, up to now. */
 static void read_messages(int fd, void (*look)(const char *text, void *arg), void *arg)
