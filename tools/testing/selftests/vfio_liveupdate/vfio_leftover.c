@@ -27,9 +27,9 @@ static const char *topology(void)
 		"-device nvme,bus=rp4,serial=4\n"
 		"-device pcie-root-port,id=rp5,chassis=5,addr=8\n"
 		"-device nvme,bus=rp5,serial=5\n"
-		"-device nvme-subsys,id=subsys\n"
+		"-device nvme-subsys,id=vfs\n"
 		"-device pcie-root-port,id=rp6,chassis=6,addr=9\n"
-		"-device nvme,bus=rp6,subsys=subsys,serial=6," PLU_NVME_VFS;
+		"-device nvme,bus=rp6,subsys=vfs,serial=6," PLU_NVME_VFS;
 }
 
 static const struct plu_id nvme[] = {
