@@ -156,17 +156,16 @@ pub(crate) static FILES: Handler<Files> = Handler::new();
 ///
 /// `ENOMEM`. Whoever asks for a file that was handed over has this module loaded again.
 pub(crate) fn register() -> Result<Option<Registration<Files>>> {
-    let register = || {
-        let registration = FILES.register(pci::liveupdate::register_flb)?;
+    // Once it is registered, a file may be preserved, and this module has to stay.
+    incoming::read_all()?;
 
-        incoming::read_all()?;
-        Ok(registration)
-    };
-
-    match register() {
+    match FILES.register(pci::liveupdate::register_flb) {
         Ok(registration) => Ok(Some(registration)),
         Err(EOPNOTSUPP) => Ok(None),
-        Err(ENOMEM) => Err(ENOMEM),
+        Err(ENOMEM) => {
+            incoming::forget_all();
+            Err(ENOMEM)
+        }
         Err(error) => {
             let error = error.to_errno();
 

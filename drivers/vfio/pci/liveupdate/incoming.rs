@@ -38,7 +38,7 @@ pub(crate) unsafe fn init() {
     unsafe { INCOMING.init() };
 }
 
-/// Reads all records. The handler has to be registered.
+/// Reads all records, before anybody can retrieve or finish a file.
 pub(crate) fn read_all() -> Result {
     let mut all: KVec<Incoming> = KVec::new();
     let mut complete: Result = Ok(());

@@ -17,7 +17,8 @@
 //!    the latter may be waited for in [`handler`]; nor that of the device set, which is held while
 //!    memory is accessed that belongs to a user.
 //! 2. That of the list of records, in [`incoming`].
-//! 3. That of the list of devices, in `device.c`, which also protects what a user wishes.
+//! 3. That of the list of devices, in `device.c`, which also protects what a user wishes. LUO's
+//!    spinlock of the files that it knows is taken with it.
 //! 4. `ioeventfds_lock` to unfreeze the device, or `igate` to take its interrupts away.
 //! 5. `memory_lock`, to freeze the device, and for these.
 //!
