@@ -47,14 +47,16 @@ build_tests() {
 # install_kernel VARIANT ROOT IMAGE MODULES: from its object folder to these names in the guest's root
 install_kernel() {
 	local from=$BASE/$1 root=$2 extra
-	mkdir -p "$root/boot" "$root/$4"/{external,vfio}
+	mkdir -p "$root/boot" "$root/$4"/{external,vfio,native}
 	cp --remove-destination "$from/arch/x86/boot/bzImage" "$root/boot/$3"
-	# Not all that lies there: a module that is no longer configured does too. Those of VFIO are loaded by who wants them.
+	# Not all that lies there: a module that is no longer configured does too. Those of VFIO, and the drivers that a
+	# distribution has for the devices, are loaded by who wants them.
 	sed 's/\.o$/.ko/' "$from/modules.order" >"$from/modules.list"
 	(
 		cd "$from"
-		sed '\,/vfio/,d' "$from/modules.list" | xargs -r cp --remove-destination -t "$root/$4"
+		sed -E '\,/(vfio|usb|nvme)/,d' "$from/modules.list" | xargs -r cp --remove-destination -t "$root/$4"
 		sed -n '\,/vfio/,p' "$from/modules.list" | xargs -r cp --remove-destination -t "$root/$4/vfio"
+		sed -nE '\,/(usb|nvme)/,p' "$from/modules.list" | xargs -r cp --remove-destination -t "$root/$4/native"
 	)
 	[ -z "${PLU_GUEST:-}" ] || return 0
 	for extra in pci_liveupdate vfio_liveupdate; do
