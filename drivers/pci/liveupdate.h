@@ -10,6 +10,8 @@
 #define DRIVERS_PCI_LIVEUPDATE_H
 
 #include <linux/compiler.h>
+#include <linux/device.h>
+#include <linux/kernel.h>
 #include <linux/liveupdate.h>
 #include <linux/pci.h>
 #include <linux/pci_liveupdate.h>
@@ -21,6 +23,11 @@ void pci_liveupdate_cleanup_device(struct pci_dev *dev);
 void pci_liveupdate_device_added(struct pci_dev *dev);
 void pci_liveupdate_device_removed(struct pci_dev *dev);
 int pci_liveupdate_may_unbind(struct pci_dev *dev);
+int pci_liveupdate_may_reset(struct pci_dev *dev);
+bool pci_liveupdate_may_have_driver(struct pci_dev *dev, const char *name, bool is_override);
+void pci_liveupdate_give_to_driver(struct pci_dev *dev, const char *name);
+void pci_liveupdate_keep_awake(struct pci_dev *dev);
+bool pci_liveupdate_keeps_master_in_jump(struct pci_dev *dev);
 bool pci_liveupdate_keep_buses(void);
 void pci_liveupdate_bus_numbers_lost(struct pci_dev *bridge);
 bool pci_liveupdate_may_assign_bus(struct pci_dev *bridge, int number);
@@ -40,8 +47,15 @@ bool pci_liveupdate_are_removals_held_off(void);
 bool pci_liveupdate_begin_removal(struct pci_dev *dev);
 void pci_liveupdate_end_removal(void);
 
-/* In drivers/pci/liveupdate/scanned.c: was the bus looked for, and all that is on it? */
+/* In drivers/pci/liveupdate/lookup.c: was the bus looked for, and all that is on it? */
 bool pci_liveupdate_is_scanned(int domain, u8 bus);
+
+/*
+ * In drivers/pci/liveupdate/numbering.c: let no scan change bus numbers that began before. Fails when one is under
+ * way for too long.
+ */
+int pci_liveupdate_hold_bus_numbers(void);
+void pci_liveupdate_release_bus_numbers(void);
 
 /* Must the settings of @dev be left alone, since it is incoming? */
 static inline bool pci_liveupdate_keep_setup(struct pci_dev *dev)
@@ -57,6 +71,47 @@ static inline bool pci_liveupdate_keep_master(struct pci_dev *dev)
 {
 	return pci_liveupdate_keep_setup(dev) &&
 	       (pci_is_bridge(dev) || !dev->driver);
+}
+
+/* Can @dev have the driver @drv, as far as live update is concerned? */
+static inline bool pci_liveupdate_may_match(struct pci_dev *dev, const struct pci_driver *drv)
+{
+	return likely(!dev->liveupdate_inherits) || drv->liveupdate ||
+	       pci_liveupdate_may_have_driver(dev, drv->name,
+					      device_has_driver_override(&dev->dev));
+}
+
+/* It has it next. */
+static inline int pci_liveupdate_begin_probe(struct pci_dev *dev, const struct pci_driver *drv)
+{
+	if (likely(!dev->liveupdate_inherits) || drv->liveupdate)
+		return 0;
+
+	/* The override may have changed. */
+	if (!pci_liveupdate_may_match(dev, drv))
+		return -ENODEV;
+
+	pci_liveupdate_give_to_driver(dev, drv->name);
+	return 0;
+}
+
+/* Does @dev, which is being set up, have to stay awake? */
+static inline void pci_liveupdate_init_pm(struct pci_dev *dev)
+{
+	if (unlikely(dev->liveupdate_inherits))
+		pci_liveupdate_keep_awake(dev);
+}
+
+/* Does @dev keep bus mastering on its way to the next kernel? */
+static inline bool pci_liveupdate_goes_on(struct pci_dev *dev)
+{
+	return unlikely(pci_liveupdate_outgoing(dev)) && pci_liveupdate_keeps_master_in_jump(dev);
+}
+
+/* Is it too late for userspace to do anything to a device? */
+static inline bool pci_liveupdate_is_jumping(void)
+{
+	return unlikely(system_state > SYSTEM_RUNNING) && pci_liveupdate_are_removals_held_off();
 }
 
 static inline void pci_liveupdate_add_device(struct pci_dev *dev)
@@ -118,6 +173,35 @@ static inline void pci_liveupdate_device_gone(struct pci_dev *dev)
 static inline int pci_liveupdate_may_unbind(struct pci_dev *dev)
 {
 	return 0;
+}
+
+static inline int pci_liveupdate_may_reset(struct pci_dev *dev)
+{
+	return 0;
+}
+
+static inline bool pci_liveupdate_may_match(struct pci_dev *dev, const struct pci_driver *drv)
+{
+	return true;
+}
+
+static inline int pci_liveupdate_begin_probe(struct pci_dev *dev, const struct pci_driver *drv)
+{
+	return 0;
+}
+
+static inline void pci_liveupdate_init_pm(struct pci_dev *dev)
+{
+}
+
+static inline bool pci_liveupdate_goes_on(struct pci_dev *dev)
+{
+	return false;
+}
+
+static inline bool pci_liveupdate_is_jumping(void)
+{
+	return false;
 }
 
 static inline bool pci_liveupdate_begin_removal(struct pci_dev *dev)

@@ -29,6 +29,9 @@ enum pci_liveupdate_user {
 	PCI_LIVEUPDATE_CLOSED,
 };
 
+/* How many registers pci_liveupdate_save_registers() saves */
+#define PCI_LIVEUPDATE_NR_REGISTERS	11
+
 #ifdef CONFIG_PCI_LIVEUPDATE
 
 /**
@@ -117,6 +120,18 @@ void pci_liveupdate_finish(struct pci_dev *dev);
 void pci_liveupdate_finish_absent(int domain, u16 bdf);
 
 /**
+ * pci_liveupdate_get_device - find a device by what a record says of it
+ * @domain: the domain of the device
+ * @bdf: its bus, device and function in there
+ *
+ * As pci_get_domain_bus_and_slot(), but does not take longer the more devices there are.
+ *
+ * Context: May sleep.
+ * Return: the device, for pci_dev_put(), or NULL when there is none.
+ */
+struct pci_dev *pci_liveupdate_get_device(int domain, u16 bdf);
+
+/**
  * pci_liveupdate_outgoing - the record of a device for the next kernel
  * @dev: the device
  *
@@ -166,8 +181,9 @@ bool pci_liveupdate_is_incoming(struct pci_dev *dev);
  * Switches off bus mastering and interrupts, and waits until no transaction of @dev
  * is pending. Then @dev is reset, if it can be, and if its lock, and that of the
  * bridge above it, can be had without waiting for them. Its configuration is the same
- * afterwards. What came of it is logged. Nothing is written to a device that is not
- * there any more.
+ * afterwards, but for what a user may have left there: see
+ * pci_liveupdate_restore_registers(). What came of it is logged. Nothing is written to
+ * a device that is not there any more.
  *
  * Context: May sleep, but for no longer than a reset takes.
  */
@@ -192,6 +208,32 @@ void pci_liveupdate_stop_locked(struct pci_dev *dev);
  * Return: true if pci_liveupdate_stop() was called for @dev, by whomever.
  */
 bool pci_liveupdate_is_stopped(struct pci_dev *dev);
+
+/**
+ * pci_liveupdate_save_registers - remember what is in registers that a user may change
+ * @dev: the device
+ * @values: %PCI_LIVEUPDATE_NR_REGISTERS of them
+ *
+ * These are bits of the command register, cache line size, latency timer, the command of
+ * PCI-X, device control, error reporting and power budgeting. They can be handed over: all
+ * kernels have the same registers, in the same order.
+ *
+ * Context: May sleep. @dev is awake.
+ */
+void pci_liveupdate_save_registers(struct pci_dev *dev, u32 *values);
+
+/**
+ * pci_liveupdate_restore_registers - take from a device what a user has left in it
+ * @dev: the device
+ * @values: what pci_liveupdate_save_registers() gave for it, or NULL when that isn't known:
+ *          then the registers get values that do no harm
+ *
+ * Writes no bit that is not a user's: neither bus mastering, nor what the kernel has
+ * configured.
+ *
+ * Context: May sleep. @dev is awake.
+ */
+void pci_liveupdate_restore_registers(struct pci_dev *dev, const u32 *values);
 
 /**
  * pci_liveupdate_stop_absent - stop what was handed over and is not there
@@ -252,6 +294,11 @@ static inline void pci_liveupdate_finish_absent(int domain, u16 bdf)
 {
 }
 
+static inline struct pci_dev *pci_liveupdate_get_device(int domain, u16 bdf)
+{
+	return NULL;
+}
+
 static inline const struct pci_dev_ser *pci_liveupdate_outgoing(struct pci_dev *dev)
 {
 	return NULL;
@@ -278,6 +325,14 @@ static inline void pci_liveupdate_stop_locked(struct pci_dev *dev)
 static inline bool pci_liveupdate_is_stopped(struct pci_dev *dev)
 {
 	return false;
+}
+
+static inline void pci_liveupdate_save_registers(struct pci_dev *dev, u32 *values)
+{
+}
+
+static inline void pci_liveupdate_restore_registers(struct pci_dev *dev, const u32 *values)
+{
 }
 
 static inline bool pci_liveupdate_stop_absent(void)

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
 #include <linux/device.h>
+#include <linux/iommu.h>
 #include <linux/mm.h>
 #include <linux/pci_liveupdate.h>
+#include <linux/pm_runtime.h>
 
 #ifdef CONFIG_PCI_LIVEUPDATE
 #include "../../drivers/pci/pci.h"
@@ -93,6 +95,26 @@ __rust_helper int rust_helper_device_trylock(struct device *dev)
 __rust_helper void rust_helper_device_unlock(struct device *dev)
 {
 	device_unlock(dev);
+}
+
+__rust_helper int rust_helper_pm_runtime_resume_and_get(struct device *dev)
+{
+	return pm_runtime_resume_and_get(dev);
+}
+
+__rust_helper void rust_helper_pm_runtime_get_noresume(struct device *dev)
+{
+	pm_runtime_get_noresume(dev);
+}
+
+__rust_helper void rust_helper_pm_runtime_put(struct device *dev)
+{
+	pm_runtime_put(dev);
+}
+
+__rust_helper bool rust_helper_iommu_is_dma_translated(struct device *dev)
+{
+	return iommu_is_dma_translated(dev);
 }
 #endif
 

@@ -89,7 +89,7 @@ pub fn is_enabled() -> bool {
 /// assert_eq!(handle.into_raw(), 0x1234_5001);
 /// assert!(Handle::NONE.is_none());
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(transparent)]
 pub struct Handle(u64);
 

@@ -5,16 +5,19 @@
 //! Requester IDs have bus numbers in them, and completions find their way by those that bridges
 //! have. So once a device was handed over, no bridge that has numbers gets others. Bridges that
 //! have none get some that are free, unless they are on a bus with a preserved bridge that lost its
-//! own: the devices below it may still be using those.
+//! own: the devices below it may still be using those. So it is already while a device is preserved,
+//! also where numbers are assigned anew by each scan.
 
 use crate::{
     device::Device,
     incoming,
+    outgoing,
     record::Address,
     removed, //
 };
 use kernel::{
     bindings,
+    error::to_result,
     ffi::c_int,
     prelude::*,
     sync::atomic::{
@@ -22,6 +25,42 @@ use kernel::{
         Relaxed, //
     }, //
 };
+
+/// While this exists, no scan of buses that began before changes bus numbers.
+///
+/// # Invariants
+///
+/// The numbers are held.
+pub(crate) struct BusNumbers(());
+
+impl BusNumbers {
+    /// Holds the numbers of bridges, so that `device` can be preserved where it is: a scan that
+    /// begins later sees that it is.
+    ///
+    /// Context: May sleep, for a second.
+    ///
+    /// # Errors
+    ///
+    /// `EBUSY` when buses are being scanned, which is logged.
+    pub(crate) fn hold(device: Device<'_>) -> Result<Self> {
+        // SAFETY: FFI call without requirements.
+        to_result(unsafe { bindings::pci_liveupdate_hold_bus_numbers() }).inspect_err(|_| {
+            dev_warn!(
+                device.as_dev(),
+                "liveupdate: cannot be preserved now: buses are being scanned\n"
+            );
+        })?;
+        // INVARIANT: They are.
+        Ok(Self(()))
+    }
+}
+
+impl Drop for BusNumbers {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant.
+        unsafe { bindings::pci_liveupdate_release_bus_numbers() };
+    }
+}
 
 impl Device<'_> {
     /// The bus that the device is on, to which it has a reference.
@@ -99,7 +138,9 @@ impl Device<'_> {
     /// Takes note that this bridge has no valid bus numbers.
     pub(crate) fn bus_numbers_lost(self) {
         // One that was switched off meanwhile has none, but nothing below it is at work either.
-        if !self.is_incoming_bridge() || removed::was(self.address()) {
+        let is_incoming = self.is_incoming_bridge() && !removed::was(self.address());
+
+        if !is_incoming && !self.is_outgoing() {
             return;
         }
         dev_err!(
@@ -111,9 +152,9 @@ impl Device<'_> {
 
     /// Whether this bridge may get new bus numbers, from `number` on.
     pub(crate) fn may_assign_bus(self, number: i32) -> bool {
-        if self.lost_numbers().load(Relaxed) && incoming::is_there() {
+        if self.lost_numbers().load(Relaxed) && (incoming::is_there() || outgoing::keep_buses()) {
             // This was said of the bridge already if it is the one.
-            if !self.is_incoming_bridge() {
+            if !self.is_incoming_bridge() && !self.is_outgoing() {
                 dev_err!(
                     self.as_dev(),
                     "liveupdate: gets no bus numbers: a preserved bridge on its bus lost its own\n"

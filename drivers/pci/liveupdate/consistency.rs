@@ -253,16 +253,16 @@ impl Slots {
         for slot in self.iter() {
             let address = slot.address();
 
-            match self.devices.get(address.key()) {
+            match self.device(address) {
                 Some(device) => report.expect(
-                    Device::new(device).points_out_to(slot),
+                    device.points_out_to(slot),
                     fmt!("outgoing: {address} does not point to its record"),
                 ),
                 None => report.problem(fmt!("outgoing: the record of {address} has no device")),
             }
         }
 
-        let devices = self.devices.iter().count();
+        let devices = self.devices().count();
 
         report.expect(
             devices == self.len() as usize,
@@ -270,10 +270,10 @@ impl Slots {
         );
 
         for slot in self.iter() {
-            let Some(device) = self.devices.get(slot.address().key()) else {
+            let Some(device) = self.device(slot.address()) else {
                 continue;
             };
-            let expected = self.count_below(Device::new(device));
+            let expected = self.count_below(device);
 
             report.expect(
                 usize::from(slot.refcount()) == expected,
@@ -291,13 +291,8 @@ impl Slots {
         if !device.is_bridge() {
             return 1;
         }
-        self.devices
-            .iter()
-            .filter(|(_, other)| {
-                let other = Device::new(other);
-
-                !other.is_bridge() && other.path().any(|above| above.is(device))
-            })
+        self.devices()
+            .filter(|other| !other.is_bridge() && other.path().any(|above| above.is(device)))
             .count()
     }
 
@@ -308,10 +303,7 @@ impl Slots {
         }
 
         let address = device.address();
-        let is_known = self
-            .devices
-            .get(address.key())
-            .is_some_and(|other| Device::new(other).is(device));
+        let is_known = self.device(address).is_some_and(|other| other.is(device));
 
         report.expect(
             is_known,

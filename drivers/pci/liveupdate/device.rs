@@ -3,6 +3,7 @@
 //! A PCI device, and its records for the next kernel and by the previous one.
 
 use crate::{
+    buses::BusNumbers,
     incoming,
     record::{
         Address,
@@ -66,6 +67,12 @@ impl<'a> Device<'a> {
         core::ptr::from_ref(self.0).cast_mut().cast()
     }
 
+    /// The generic device that it is, for C.
+    pub(crate) fn as_generic(self) -> *mut bindings::device {
+        // SAFETY: By the type invariant the device is valid. This only computes an address.
+        unsafe { &raw mut (*self.as_raw()).dev }
+    }
+
     /// The generic device, for messages.
     pub(crate) fn as_dev(self) -> &'a device::Device {
         self.0.as_ref()
@@ -112,8 +119,7 @@ impl<'a> Device<'a> {
     ///
     /// Who removes the device does so, and may be waiting for who asks for the name.
     pub(crate) fn with_driver_name<R>(self, f: impl FnOnce(&CStr) -> R) -> R {
-        // SAFETY: By the type invariant the device is valid.
-        let dev = unsafe { &raw mut (*self.as_raw()).dev };
+        let dev = self.as_generic();
 
         // SAFETY: As above.
         if unsafe { bindings::device_trylock(dev) } == 0 {
@@ -237,6 +243,8 @@ impl<'a> Device<'a> {
         self.check_preservable()?;
 
         let outgoing = RECORDS.outgoing()?;
+        let bridge = self.wake_bridge()?;
+        let _buses = BusNumbers::hold(self)?;
         let mut slots = outgoing.lock();
 
         if self.is_removed() || !self.has_driver() {
@@ -250,7 +258,7 @@ impl<'a> Device<'a> {
             return Err(EBUSY);
         }
 
-        slots.as_mut().preserve(self)?;
+        slots.as_mut().preserve(self, bridge)?;
         for device in self.path() {
             // SAFETY: The records are locked.
             if unsafe { device.outgoing_record() }.is_some_and(|record| record.refcount() == 1) {
@@ -335,6 +343,11 @@ impl<'a> Device<'a> {
         if self.is_bridge() {
             return;
         }
+        // Nobody handles an interrupt that it may be asserting: those who share the line would
+        // not be heard any more.
+        //
+        // SAFETY: The device is valid.
+        unsafe { bindings::pci_intx(self.as_raw(), 0) };
         if incoming::has_ended() {
             changes.finish(self);
             self.stop_found();
@@ -376,6 +389,12 @@ impl<'a> Device<'a> {
     /// Whether the previous kernel preserved the device, and it is not finished.
     pub(crate) fn is_incoming(self) -> bool {
         self.with_incoming(|_| ()).is_some()
+    }
+
+    /// Whether what the previous kernel set up must be left alone: in an incoming device, and in
+    /// any bridge if it isn't known which devices are.
+    pub(crate) fn is_kept(self) -> bool {
+        self.is_incoming() || (incoming::is_unreadable() && self.is_bridge())
     }
 
     /// Whether it is a bridge, with incoming devices below.
@@ -441,6 +460,9 @@ impl<'a> Device<'a> {
         if incoming::has_ended() && !self.is_bridge() && !self.incoming().load(Relaxed).is_null() {
             self.give_up();
         }
+        if !self.is_incoming() {
+            self.let_sleep();
+        }
     }
 
     /// Setting up the device has failed. Its incoming record stays, so that it is incoming when it
@@ -483,6 +505,22 @@ impl<'a> Device<'a> {
         }
     }
 
+    /// Whether userspace may reset the device, or all that is below it.
+    pub(crate) fn may_reset(self) -> Result {
+        let why = if !self.is_bridge() {
+            return Ok(());
+        } else if self.is_outgoing() {
+            "a device below it is preserved for the next kernel"
+        } else if self.is_kept() {
+            "a device below it was preserved by the previous kernel"
+        } else {
+            return Ok(());
+        };
+
+        dev_warn!(self.as_dev(), "liveupdate: cannot be reset: {why}\n");
+        Err(EBUSY)
+    }
+
     /// Whether userspace may unbind the device from its driver, or remove it.
     pub(crate) fn may_unbind(self) -> Result {
         // SAFETY: FFI call without requirements.
@@ -512,11 +550,7 @@ impl<'a> Device<'a> {
 pub(crate) fn at(address: Address) -> Option<ARef<pci::Device>> {
     // SAFETY: The function accepts any address.
     let dev = unsafe {
-        bindings::pci_get_domain_bus_and_slot(
-            address.domain as c_int,
-            address.bus().into(),
-            address.devfn().into(),
-        )
+        bindings::pci_liveupdate_get_device(address.domain as c_int, address.bdf)
     };
 
     // SAFETY: The function gave us a reference to the device.

@@ -105,7 +105,7 @@ pub(crate) fn has_ended() -> bool {
     ENDED.load(Relaxed)
 }
 
-/// Whether bus numbers are to stay as they are found.
+/// Whether bus numbers are to stay as they are found, as devices were handed over.
 #[inline]
 pub(crate) fn keep_buses() -> bool {
     KEEP_BUSES.load(Relaxed)
@@ -337,6 +337,9 @@ impl Incoming {
         }
         self.stop_absent();
         self.lock().finish_all();
+        for device in devices::all() {
+            Device::new(&device).let_sleep();
+        }
         self.close();
     }
 
@@ -446,6 +449,7 @@ impl Changes<'_> {
             .is_some();
 
         device.forget_incoming();
+        device.let_sleep();
         if was_incoming {
             dev_info!(device.as_dev(), "liveupdate: finished\n");
             for bridge in device.upstream_bridges() {
@@ -459,6 +463,7 @@ impl Changes<'_> {
     fn count_down_bridge(&self, bridge: Device<'_>) {
         // One that was removed has the same record as the one that was found in its place.
         if bridge.with_incoming(Record::count_down) == Some(Some(0)) {
+            bridge.let_sleep();
             dev_info!(bridge.as_dev(), "liveupdate: finished\n");
         }
     }

@@ -3,6 +3,7 @@
 //! What this kernel hands over: the records of the devices that are preserved.
 
 use crate::{
+    awake::Awake,
     device::Device,
     record::{
         Address,
@@ -22,6 +23,10 @@ use kernel::{
     prelude::*,
     sync::{
         aref::ARef,
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
         lock::{
             mutex::MutexBackend,
             Guard, //
@@ -30,6 +35,22 @@ use kernel::{
     },
     xarray::PlainXArray, //
 };
+
+/// How many devices have a record. It is changed with the records locked.
+static PRESERVED: Atomic<u32> = Atomic::new(0);
+
+/// Whether bus numbers are to stay as they are, as devices are preserved.
+#[inline]
+pub(crate) fn keep_buses() -> bool {
+    PRESERVED.load(Relaxed) != 0
+}
+
+/// A device that has a record.
+struct Kept {
+    device: ARef<pci::Device>,
+    /// The bridge above it, if it is not one itself.
+    _bridge: Option<Awake>,
+}
 
 /// The outgoing data. There is one while any file is preserved that it is bound to.
 #[pin_data]
@@ -82,7 +103,7 @@ pub(crate) struct Slots {
     is_frozen: bool,
     /// The devices that have a record, by the keys of their addresses.
     #[pin]
-    pub(crate) devices: PlainXArray<ARef<pci::Device>>,
+    devices: PlainXArray<KBox<Kept>>,
 }
 
 impl Slots {
@@ -163,8 +184,12 @@ impl Slots {
     ///
     /// `EBUSY` when there is a record for its address already, `EOVERFLOW` when a bridge has too
     /// many devices below it, `ENOSPC`, `ENOMEM`. Then nothing has changed.
-    pub(crate) fn preserve(mut self: Pin<&mut Self>, device: Device<'_>) -> Result {
-        self.as_mut().add(device)?;
+    pub(crate) fn preserve(
+        mut self: Pin<&mut Self>,
+        device: Device<'_>,
+        bridge: Option<Awake>,
+    ) -> Result {
+        self.as_mut().add(device, bridge)?;
 
         for (counted, bridge) in device.upstream_bridges().enumerate() {
             if let Err(error) = self.as_mut().count(bridge) {
@@ -206,7 +231,7 @@ impl Slots {
         // SAFETY: The records are borrowed mutably, so they are locked.
         match unsafe { bridge.outgoing_record() } {
             Some(record) => record.count_up(),
-            None => self.add(bridge),
+            None => self.add(bridge, None),
         }
     }
 
@@ -231,15 +256,23 @@ impl Slots {
         // these, as there is only one object of this type that devices refer to.
         unsafe { self.as_mut().remove(record) };
         self.project().devices.remove(key);
+        PRESERVED.store(PRESERVED.load(Relaxed) - 1, Relaxed);
     }
 
     /// Gives a device that has none a record, and takes a reference to the device.
-    fn add(mut self: Pin<&mut Self>, device: Device<'_>) -> Result {
+    fn add(mut self: Pin<&mut Self>, device: Device<'_>, bridge: Option<Awake>) -> Result {
         let address = device.address();
         let devices = self.as_mut().project().devices;
+        let kept = KBox::new(
+            Kept {
+                device: device.get(),
+                _bridge: bridge,
+            },
+            GFP_KERNEL,
+        )?;
 
         devices
-            .insert(address.key(), device.get(), GFP_KERNEL)
+            .insert(address.key(), kept, GFP_KERNEL)
             .inspect_err(|refused| {
                 // The driver knows of this one, and the other was removed.
                 if refused.error == EBUSY && !device.is_outgoing() {
@@ -258,6 +291,7 @@ impl Slots {
                 // SAFETY: The records are locked, and the slot was just put in use for the device,
                 // which is one of `devices`.
                 unsafe { device.set_outgoing_record(Some(record)) };
+                PRESERVED.add(1, Relaxed);
                 Ok(())
             }
             Err(error) => {
@@ -274,6 +308,19 @@ impl Slots {
 
     pub(crate) fn freeze(self: Pin<&mut Self>, is_frozen: bool) {
         *self.project().is_frozen = is_frozen;
+    }
+
+    /// Goes through the devices that have a record.
+    pub(crate) fn devices(&self) -> impl Iterator<Item = Device<'_>> {
+        self.devices.iter().map(|(_, kept)| Device::new(&kept.device))
+    }
+
+    /// The device that has the record for `address`.
+    #[cfg(CONFIG_PCI_LIVEUPDATE_CHECK)]
+    pub(crate) fn device(&self, address: Address) -> Option<Device<'_>> {
+        self.devices
+            .get(address.key())
+            .map(|kept| Device::new(&kept.device))
     }
 
     /// How many devices have a record.
@@ -315,9 +362,8 @@ pub(crate) struct Parts<'a> {
 impl PinnedDrop for Slots {
     fn drop(self: Pin<&mut Self>) {
         // There is one if its driver didn't unpreserve it before the last file was unpreserved.
-        for (_, device) in self.devices.iter() {
-            let device = Device::new(device);
-
+        for device in self.devices() {
+            PRESERVED.store(PRESERVED.load(Relaxed) - 1, Relaxed);
             // SAFETY: The records are on their way out, so nobody else can be using them.
             unsafe { device.set_outgoing_record(None) };
             if !device.is_bridge() {

@@ -15,6 +15,9 @@
 //! - [`preservable`]: what a device must be like to be preserved.
 //! - `iommu_group`: what its IOMMU group must be like for that.
 //! - [`buses`]: bus numbers that stay.
+//! - [`awake`]: devices that do not sleep.
+//! - [`binding`]: which drivers an incoming device can have.
+//! - [`reach`]: what devices can reach while there is no kernel.
 //! - [`removed`]: incoming devices that were removed, and may come back.
 //! - [`stop`]: devices that are to do no DMA any more.
 //! - [`acs`]: Access Control Services that stay.
@@ -69,8 +72,10 @@ use kernel::{
 };
 
 mod acs;
+mod awake;
 #[cfg(CONFIG_PCI_LIVEUPDATE_BENCH)]
 mod bench;
+mod binding;
 mod buses;
 #[cfg(CONFIG_PCI_LIVEUPDATE_CHECK)]
 mod consistency;
@@ -85,6 +90,7 @@ mod incoming;
 mod iommu_group;
 mod outgoing;
 mod preservable;
+mod reach;
 mod record;
 mod removed;
 #[cfg(CONFIG_PCI_LIVEUPDATE_CHECK)]

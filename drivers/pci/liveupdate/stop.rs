@@ -85,7 +85,7 @@ impl Device<'_> {
         self.stopped().load(Relaxed)
     }
 
-    fn is_bus_master(self) -> bool {
+    pub(crate) fn is_bus_master(self) -> bool {
         self.read_word(bindings::PCI_COMMAND as c_int)
             .is_ok_and(|command| u32::from(command) & bindings::PCI_COMMAND_MASTER != 0)
     }
@@ -131,7 +131,7 @@ impl Device<'_> {
         // SAFETY: The device is valid.
         if unsafe { bindings::pci_device_is_present(self.as_raw()) } {
             self.halt();
-            self.log_reset(self.reset(lock));
+            self.was_stopped(self.reset(lock));
         }
     }
 
@@ -166,7 +166,7 @@ impl Device<'_> {
     pub(crate) fn reset_if_due(self) {
         if self.reset_due().load(Relaxed) {
             self.reset_due().store(false, Relaxed);
-            self.log_reset(self.reset(|| Lock::try_new(self)));
+            self.was_stopped(self.reset(|| Lock::try_new(self)));
         }
     }
 
@@ -281,7 +281,12 @@ impl Device<'_> {
         result
     }
 
-    fn log_reset(self, reset: Result) {
+    /// The device is stopped, and was reset if it could be. What a user left in it is not for the
+    /// next one, and nobody is left who knows what was there before.
+    fn was_stopped(self, reset: Result) {
+        // SAFETY: The device is valid, and nothing is passed.
+        unsafe { bindings::pci_liveupdate_restore_registers(self.as_raw(), core::ptr::null()) };
+
         match reset {
             Ok(()) => dev_info!(self.as_dev(), "liveupdate: stopped, and reset\n"),
             Err(ENOTTY) => dev_warn!(

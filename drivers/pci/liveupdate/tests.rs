@@ -418,7 +418,7 @@ mod cases {
             report.problems()
         };
 
-        slots.as_mut().preserve(device)?;
+        slots.as_mut().preserve(device, None)?;
         assert_eq!(problems(&slots), 0);
 
         // The bridge is counted wrong.

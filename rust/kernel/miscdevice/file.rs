@@ -26,25 +26,41 @@ impl<T: MiscDevice> MiscDeviceRegistration<T> {
         unsafe { (*self.as_raw()).fops }
     }
 
-    /// Tells whether `file` is a file of a device of this type whose private data is `data`.
+    /// A number that tells private data of files from all others, as long as it exists.
     ///
-    /// That is one that userspace opened, and for which [`MiscDevice::open`] returned the same
-    /// `data`, or one that came from [`create_file`]. `data` is shared between files, then, as an
-    /// [`Arc`](crate::sync::Arc) is.
+    /// `data` is shared between files, as an [`Arc`](crate::sync::Arc) is.
     ///
     /// Context: Any context in which `data` can be dropped.
-    ///
-    /// [`create_file`]: MiscDeviceRegistration::create_file
-    pub fn is_file_of(&self, file: &File, data: T::Ptr) -> bool {
-        // SAFETY: The file is open, as there is a reference to it. The fields are only compared.
-        let (f_op, private_data) =
-            unsafe { ((*file.as_ptr()).f_op, (*file.as_ptr()).private_data) };
+    pub fn data_id(data: T::Ptr) -> usize {
         let data = data.into_foreign();
-        let is_same = f_op == self.fops() && private_data == data;
+        let id = data.addr();
 
         // SAFETY: The pointer came from `into_foreign` just now.
         drop(unsafe { T::Ptr::from_foreign(data) });
-        is_same
+        id
+    }
+
+    /// The [`data_id`] of the private data of `file`, if it is a file of a device of this type.
+    ///
+    /// That is one that userspace opened, or one that came from [`create_file`].
+    ///
+    /// Context: Any context.
+    ///
+    /// [`data_id`]: MiscDeviceRegistration::data_id
+    /// [`create_file`]: MiscDeviceRegistration::create_file
+    pub fn file_data_id(&self, file: &File) -> Option<usize> {
+        // SAFETY: The file is open, as there is a reference to it. The fields are only compared.
+        let (f_op, private_data) =
+            unsafe { ((*file.as_ptr()).f_op, (*file.as_ptr()).private_data) };
+
+        (f_op == self.fops()).then(|| private_data.addr())
+    }
+
+    /// Tells whether `file` is a file of a device of this type whose private data is `data`.
+    ///
+    /// Context: Any context in which `data` can be dropped.
+    pub fn is_file_of(&self, file: &File, data: T::Ptr) -> bool {
+        self.file_data_id(file) == Some(Self::data_id(data))
     }
 
     /// Creates a file of this device, as if userspace had opened its node.

@@ -9,6 +9,7 @@ use crate::{
 use kernel::{
     bindings,
     ffi::c_int,
+    fs::File,
     io::Io,
     miscdevice::{
         MiscDeviceRegistration,
@@ -30,8 +31,15 @@ use kernel::{
 };
 
 kernel::sync::global_lock! {
+    /// In the order of their names.
     // SAFETY: Initialised when the module is, before a device is bound.
     pub(crate) unsafe(uninit) static DEVICES: Mutex<KVec<Entry>> = KVec::new();
+}
+
+kernel::sync::global_lock! {
+    /// In the order of what tells their files from others.
+    // SAFETY: As above.
+    pub(crate) unsafe(uninit) static BY_FILE: Mutex<KVec<(usize, Arc<TestDevice>)>> = KVec::new();
 }
 
 /// A device and its node in `/dev`.
@@ -216,6 +224,26 @@ pub(crate) fn of_node(node: &MiscDeviceRegistration<TestFile>) -> Option<Arc<Tes
         .map(|entry| entry.device.clone())
 }
 
+/// Where the device of this name is in the list, or where it would be.
+pub(crate) fn position(devices: &[Entry], name: &CStr) -> Result<usize, usize> {
+    devices.binary_search_by(|entry| entry.device.name().to_bytes().cmp(name.to_bytes()))
+}
+
+/// The device that a file stands for, if it is one of ours.
+pub(crate) fn of_file(file: &File) -> Option<Arc<TestDevice>> {
+    let id = DEVICES.lock().first()?.node.file_data_id(file)?;
+
+    let devices = BY_FILE.lock();
+
+    devices
+        .get(position_of_file(&devices, id).ok()?)
+        .map(|(_, device)| device.clone())
+}
+
+fn position_of_file(devices: &[(usize, Arc<TestDevice>)], id: usize) -> Result<usize, usize> {
+    devices.binary_search_by_key(&id, |(id, _)| *id)
+}
+
 /// What the driver keeps of a device that it is bound to.
 pub(crate) struct Bound(Arc<TestDevice>);
 
@@ -229,25 +257,49 @@ impl Bound {
             node,
         };
 
+        let id = MiscDeviceRegistration::<TestFile>::data_id(device.clone());
+
+        let bound = Self(device.clone());
+
+        {
+            let mut devices = BY_FILE.lock();
+
+            devices.reserve(1, GFP_KERNEL)?;
+            if let Err(index) = position_of_file(&devices, id) {
+                let _ = devices.insert_within_capacity(index, (id, device));
+            }
+        }
         // The list is not locked while nodes are made and removed, as opening one locks it.
         let mut devices = DEVICES.lock();
 
         devices.reserve(1, GFP_KERNEL)?;
-        devices.push(entry, GFP_KERNEL)?;
+        if let Err(index) = position(&devices, bound.0.name()) {
+            let _ = devices.insert_within_capacity(index, entry);
+        }
         drop(devices);
-        Ok(Self(device))
+        Ok(bound)
     }
 }
 
 impl Drop for Bound {
     fn drop(&mut self) {
-        let mut devices = DEVICES.lock();
-        let position = devices
-            .iter()
-            .position(|entry| Arc::ptr_eq(&entry.device, &self.0));
-        let entry = position.and_then(|position| devices.remove(position).ok());
+        let id = MiscDeviceRegistration::<TestFile>::data_id(self.0.clone());
+        let mut devices = BY_FILE.lock();
 
+        if let Ok(index) = position_of_file(&devices, id) {
+            let _ = devices.remove(index);
+        }
         // When the module goes away, nobody drops what is static.
+        if devices.is_empty() {
+            *devices = KVec::new();
+        }
+        drop(devices);
+
+        let mut devices = DEVICES.lock();
+        let entry = position(&devices, self.0.name())
+            .ok()
+            .and_then(|index| devices.remove(index).ok());
+
         if devices.is_empty() {
             *devices = KVec::new();
         }

@@ -4,6 +4,8 @@
 
 use crate::{
     device::{
+        self,
+        Entry,
         Step,
         TestDevice,
         Tried,
@@ -93,17 +95,15 @@ impl Record {
             .store(errno(raw::unpreserve(&device.pdev)), Relaxed);
     }
 
-    fn is_of(&self, device: &TestDevice) -> bool {
-        CStr::from_bytes_until_nul(&self.name).is_ok_and(|name| name == device.name())
+    /// Which of the devices the record is of, if the driver is bound to it.
+    fn find<'a>(&self, devices: &'a [Entry]) -> Option<&'a Entry> {
+        let name = CStr::from_bytes_until_nul(&self.name).ok()?;
+
+        devices.get(device::position(devices, name).ok()?)
     }
 
-    /// The device that the record is of, if the driver is bound to it.
     fn device(&self) -> Option<Arc<TestDevice>> {
-        DEVICES
-            .lock()
-            .iter()
-            .find(|entry| self.is_of(&entry.device))
-            .map(|entry| entry.device.clone())
+        self.find(&DEVICES.lock()).map(|entry| entry.device.clone())
     }
 }
 
@@ -117,27 +117,17 @@ pub(crate) struct State {
 /// Files of all devices that the driver is bound to.
 pub(crate) struct Files;
 
-/// The device that a file stands for, if it is one of ours.
-fn device_of(file: &File) -> Option<Arc<TestDevice>> {
-    DEVICES
-        .lock()
-        .iter()
-        .map(|entry| (&entry.node, &entry.device))
-        .find(|(node, device)| node.is_file_of(file, (*device).clone()))
-        .map(|(_, device)| device.clone())
-}
-
 #[vtable]
 impl FileHandler for Files {
     const COMPATIBLE: &'static CStr = c"pci-liveupdate-test-v1";
     type Preserved = KBox<State>;
 
     fn can_preserve(file: &File) -> bool {
-        device_of(file).is_some()
+        device::of_file(file).is_some()
     }
 
     fn preserve(file: &File) -> Result<(KBox<State>, Handle)> {
-        let device = device_of(file).ok_or(ENODEV)?;
+        let device = device::of_file(file).ok_or(ENODEV)?;
         let record = Preserved::new(Record::new(&device)?)?;
         let handle = record.handle();
         let state = State {
@@ -171,10 +161,7 @@ impl FileHandler for Files {
     fn retrieve(handle: Handle) -> Result<ARef<File>> {
         let record: Record = handle.peek()?;
         let devices = DEVICES.lock();
-        let entry = devices
-            .iter()
-            .find(|entry| record.is_of(&entry.device))
-            .ok_or(ENODEV)?;
+        let entry = record.find(&devices).ok_or(ENODEV)?;
 
         if !entry.device.pdev.liveupdate_is_incoming() {
             return Err(ENODEV);

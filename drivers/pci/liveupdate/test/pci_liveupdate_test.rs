@@ -51,6 +51,7 @@ impl pci::Driver for TestDriver {
     type IdInfo = ();
     type Data<'bound> = Bound;
     const ID_TABLE: pci::IdTable<Self::IdInfo> = &PCI_TABLE;
+    const LIVEUPDATE: bool = true;
 
     fn probe<'bound>(
         pdev: &'bound pci::Device<Core<'_>>,
@@ -91,8 +92,11 @@ struct TestModule {
 
 impl kernel::InPlaceModule for TestModule {
     fn init(module: &'static ThisModule) -> impl PinInit<Self, Error> {
-        // SAFETY: Called once, before anything uses the list.
-        unsafe { device::DEVICES.init() };
+        // SAFETY: Called once, before anything uses the lists.
+        unsafe {
+            device::DEVICES.init();
+            device::BY_FILE.init();
+        }
 
         try_pin_init!(Self {
             _driver <- driver::Registration::new(c"pci_liveupdate_test", module),

@@ -120,7 +120,7 @@ fn expect(is_right: bool) -> Result {
 fn expect_filled(slots: &Slots, n: usize) -> Result {
     expect(slots.len() as usize == n && problems(slots) == 0)?;
     expect(slots.iter().map(Record::address).eq((0..n).map(address)))?;
-    expect(slots.devices.iter().next().is_none())
+    expect(slots.devices().next().is_none())
 }
 
 fn insert_one(n: usize, nth: c_uint, later: bool) -> Result<Attempt<bool>> {
@@ -148,12 +148,12 @@ fn preserve(device: Device<'_>, n: usize, nth: c_uint, later: bool) -> Result<At
         expect(!device.path().any(|device| device.is_outgoing()))?;
         expect_filled(slots, n)
     };
-    let Attempt { result, did_fail } = attempt(nth, later, || slots.as_mut().preserve(device));
+    let Attempt { result, did_fail } = attempt(nth, later, || slots.as_mut().preserve(device, None));
     let result = is_refused(result)?;
 
     if result {
         expect_nothing(&slots)?;
-        slots.as_mut().preserve(device)?;
+        slots.as_mut().preserve(device, None)?;
     }
     expect(device.path().all(|device| device.is_outgoing()))?;
     expect(problems(&slots) == 0)?;

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What devices can reach while there is no kernel.
+//!
+//! When the kernel is replaced, IOMMUs are switched off. A device whose addresses they translate
+//! would write to where it was never allowed to.
+
+use crate::device::Device;
+use kernel::{
+    bindings,
+    prelude::*, //
+};
+
+impl Device<'_> {
+    fn is_translated(self) -> bool {
+        // SAFETY: The device is valid.
+        unsafe { bindings::iommu_is_dma_translated(self.as_generic()) }
+    }
+
+    /// Whether bus mastering stays on while the kernel is replaced.
+    pub(crate) fn keeps_master_in_jump(self) -> bool {
+        if !self.is_outgoing() {
+            return false;
+        }
+        if self.is_bridge() || !self.is_translated() {
+            return true;
+        }
+        if self.is_bus_master() {
+            dev_warn!(
+                self.as_dev(),
+                "liveupdate: an IOMMU translates its DMA: bus mastering is off until its driver switches it on\n"
+            );
+        }
+        false
+    }
+}
