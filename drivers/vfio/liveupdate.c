@@ -193,5 +193,4 @@ void vfio_df_was_closed(struct vfio_device_file *df, struct file *file)
 	df->retrieved_ops->was_closed(df->device, file);
 	liveupdate_forget_file(file);
 	liveupdate_settle();
-	df->retrieved_ops->was_settled(df->device);
 }

@@ -106,16 +106,14 @@ struct vfio_device *vfio_device_from_bound_file(struct file *file, const char **
  * @was_bound: it was bound to an iommufd: its device is taken over
  * @was_closed: its last user has closed it, bound or not: the device is to be stopped
  *              unless the live update is over
- * @was_settled: whatever the latter allowed to be finished is finished
  *
- * None is called with a lock held that the Live Update Orchestrator takes, nor the device
+ * Neither is called with a lock held that the Live Update Orchestrator takes, nor the device
  * set's. The device's driver stays loaded until they return, but may not be bound to the
  * device any more when a file is closed that was never bound.
  */
 struct vfio_retrieved_file_ops {
 	void (*was_bound)(struct vfio_device *device);
 	void (*was_closed)(struct vfio_device *device, struct file *file);
-	void (*was_settled)(struct vfio_device *device);
 };
 
 /**

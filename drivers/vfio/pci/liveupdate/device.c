@@ -4,17 +4,21 @@
  * fit for use in Rust.
  */
 
+#include <linux/delay.h>
 #include <linux/device.h>
 #include <linux/file.h>
 #include <linux/fs.h>
+#include <linux/hashtable.h>
 #include <linux/iopoll.h>
-#include <linux/list.h>
 #include <linux/mutex.h>
 #include <linux/pci.h>
 #include <linux/pci_liveupdate.h>
 #include <linux/pm_runtime.h>
+#include <linux/reboot.h>
+#include <linux/string.h>
 #include <linux/uaccess.h>
 #include <linux/vfio_liveupdate.h>
+#include <linux/workqueue.h>
 
 #include "../vfio_pci_priv.h"
 #include "vfio_pci_liveupdate.h"
@@ -41,8 +45,11 @@ static struct vfio_pci_core_device *core_of(struct pci_dev *pdev)
  * calls us. For the same reason it protects what a user wishes, and the preserved file,
  * instead of the lock of the device set.
  */
-static LIST_HEAD(devices);
+static DEFINE_HASHTABLE(devices, 10);
 static DEFINE_MUTEX(devices_lock);
+
+/* How many of them are being removed. */
+static unsigned int nr_leaving;
 
 static struct vfio_pci_core_device *find(struct pci_dev *pdev)
 {
@@ -50,7 +57,7 @@ static struct vfio_pci_core_device *find(struct pci_dev *pdev)
 
 	lockdep_assert_held(&devices_lock);
 
-	list_for_each_entry(vdev, &devices, liveupdate_list) {
+	hash_for_each_possible(devices, vdev, liveupdate_node, (unsigned long)pdev) {
 		if (vdev->pdev == pdev)
 			return vdev;
 	}
@@ -58,11 +65,57 @@ static struct vfio_pci_core_device *find(struct pci_dev *pdev)
 	return NULL;
 }
 
-void vfio_pci_liveupdate_add_device(struct vfio_pci_core_device *vdev)
+/*
+ * Who removes the device holds its lock, and waits for this to end. So must not this for
+ * the lock.
+ */
+static void reset_for_user(struct work_struct *work)
 {
+	struct vfio_pci_core_device *vdev =
+		container_of(work, struct vfio_pci_core_device, liveupdate_reset);
+
+	pci_clear_master(vdev->pdev);
+	/* It is tried again when it is opened if this takes too long. */
+	for (unsigned long end = jiffies + HZ; time_before(jiffies, end); fsleep(USEC_PER_MSEC)) {
+		vdev->liveupdate_reset_result = pci_try_reset_function(vdev->pdev);
+		if (vdev->liveupdate_reset_result != -EAGAIN || READ_ONCE(vdev->liveupdate_leaving))
+			break;
+	}
+}
+
+static void begin_reset(struct vfio_pci_core_device *vdev)
+{
+	lockdep_assert_held(&devices_lock);
+
+	if (vdev->liveupdate_leaving || vdev->liveupdate_reset_begun)
+		return;
+
+	vdev->liveupdate_reset_begun = true;
+	queue_work(system_dfl_wq, &vdev->liveupdate_reset);
+}
+
+void vfio_pci_liveupdate_begin_reset(struct pci_dev *pdev)
+{
+	struct vfio_pci_core_device *vdev;
+
 	guard(mutex)(&devices_lock);
 
-	list_add(&vdev->liveupdate_list, &devices);
+	vdev = find(pdev);
+	if (vdev)
+		begin_reset(vdev);
+}
+
+void vfio_pci_liveupdate_add_device(struct vfio_pci_core_device *vdev)
+{
+	bool was_stopped = vfio_pci_liveupdate_was_handed_over_stopped(vdev->pdev);
+
+	INIT_WORK(&vdev->liveupdate_reset, reset_for_user);
+
+	guard(mutex)(&devices_lock);
+
+	hash_add(devices, &vdev->liveupdate_node, (unsigned long)vdev->pdev);
+	if (was_stopped)
+		begin_reset(vdev);
 }
 
 /*
@@ -102,12 +155,14 @@ void vfio_pci_liveupdate_begin_remove(struct vfio_pci_core_device *vdev)
 
 	scoped_guard(mutex, &devices_lock) {
 		vdev->liveupdate_leaving = true;
+		nr_leaving++;
 		unbound = forget_unbound(vdev);
 		file = vdev->liveupdate_file;
 		vdev->liveupdate_file = NULL;
 		if (file)
 			get_file(file);
 	}
+	flush_work(&vdev->liveupdate_reset);
 	if (unbound && pci_liveupdate_is_incoming(pdev)) {
 		pci_liveupdate_stop_locked(pdev);
 		pci_liveupdate_set_user(pdev, PCI_LIVEUPDATE_CLOSED);
@@ -122,8 +177,10 @@ void vfio_pci_liveupdate_begin_remove(struct vfio_pci_core_device *vdev)
 
 void vfio_pci_liveupdate_end_remove(struct vfio_pci_core_device *vdev)
 {
-	scoped_guard(mutex, &devices_lock)
-		list_del(&vdev->liveupdate_list);
+	scoped_guard(mutex, &devices_lock) {
+		hash_del(&vdev->liveupdate_node);
+		nr_leaving--;
+	}
 	/* What is left of its file in a session can be dropped. */
 	liveupdate_settle();
 }
@@ -171,10 +228,11 @@ bool vfio_pci_liveupdate_can_preserve(struct file *file)
 }
 
 /*
- * The PCI core has preserved the device by way of this file, or (NULL) not any more. Tells
- * whether its user wants it not to be stopped, which can't be changed any more.
+ * The PCI core has preserved the device by way of this file. Tells whether its user wants it
+ * not to be stopped, which can't be changed any more, and what was in there before.
  */
-int vfio_pci_liveupdate_set_preserved(struct pci_dev *pdev, struct file *file, bool *running)
+int vfio_pci_liveupdate_set_preserved(struct pci_dev *pdev, struct file *file, bool *running,
+				      u32 (*registers)[VFIO_PCI_SER_NR_REGISTERS])
 {
 	struct vfio_pci_core_device *vdev;
 
@@ -186,8 +244,21 @@ int vfio_pci_liveupdate_set_preserved(struct pci_dev *pdev, struct file *file, b
 
 	vdev->liveupdate_file = file;
 	*running = vdev->liveupdate_keep_running;
+	memcpy(*registers, vdev->liveupdate_registers, sizeof(*registers));
 
 	return 0;
+}
+
+/* It does not any more. */
+void vfio_pci_liveupdate_unset_preserved(struct pci_dev *pdev)
+{
+	struct vfio_pci_core_device *vdev;
+
+	guard(mutex)(&devices_lock);
+
+	vdev = find(pdev);
+	if (vdev)
+		vdev->liveupdate_file = NULL;
 }
 
 /* Is there nobody any more who has the preserved device open? */
@@ -198,25 +269,26 @@ bool vfio_pci_liveupdate_is_gone(struct pci_dev *pdev)
 	return !find(pdev);
 }
 
+static bool is_any_leaving(void)
+{
+	guard(mutex)(&devices_lock);
+
+	return nr_leaving;
+}
+
 static struct vfio_pci_core_device *find_leaving(void)
 {
 	struct vfio_pci_core_device *vdev;
+	int bucket;
 
 	lockdep_assert_held(&devices_lock);
 
-	list_for_each_entry(vdev, &devices, liveupdate_list) {
+	hash_for_each(devices, bucket, vdev, liveupdate_node) {
 		if (vdev->liveupdate_leaving)
 			return vdev;
 	}
 
 	return NULL;
-}
-
-static bool is_any_leaving(void)
-{
-	guard(mutex)(&devices_lock);
-
-	return find_leaving();
 }
 
 /*
@@ -234,9 +306,10 @@ int vfio_pci_liveupdate_refuse_removals(void)
 
 	guard(mutex)(&devices_lock);
 
-	vdev = find_leaving();
-	if (!vdev)
+	if (!nr_leaving)
 		return 0;
+
+	vdev = find_leaving();
 
 	pci_err(vdev->pdev, "liveupdate: cannot replace the kernel: it is being removed, and its user has not closed it yet\n");
 
@@ -306,28 +379,26 @@ void vfio_pci_liveupdate_stop_unclaimed(void)
 	}
 }
 
-static void let_sleep(void *dev)
+/*
+ * Only if the device came with a user's configuration is what was there before not what VFIO
+ * has found, and restores, itself.
+ */
+static void restore_registers(struct vfio_pci_core_device *vdev)
 {
-	pm_runtime_put(dev);
-}
+	lockdep_assert_held(&devices_lock);
 
-/* Nobody uses an incoming device yet, but it may be at work: it does not sleep. */
-int vfio_pci_liveupdate_init_dev(struct vfio_pci_core_device *vdev)
-{
-	struct device *dev = &vdev->pdev->dev;
+	if (!vdev->liveupdate_inherited)
+		return;
 
-	if (!pci_liveupdate_is_incoming(vdev->pdev))
-		return 0;
-
-	vdev->liveupdate_awake = true;
-	pm_runtime_get_noresume(dev);
-
-	return devm_add_action_or_reset(dev, let_sleep, dev);
+	vdev->liveupdate_inherited = false;
+	pci_clear_master(vdev->pdev);
+	pci_liveupdate_restore_registers(vdev->pdev, vdev->liveupdate_registers);
 }
 
 /*
  * What its last user wished is nothing to the next one. And it may have been stopped since
- * the file was made.
+ * the file was made: then what a user left in its configuration goes before anybody takes
+ * that for what was there before.
  */
 void vfio_pci_liveupdate_open_device(struct vfio_pci_core_device *vdev)
 {
@@ -338,6 +409,16 @@ void vfio_pci_liveupdate_open_device(struct vfio_pci_core_device *vdev)
 		vdev->liveupdate_origin = VFIO_DEVICE_LIVEUPDATE_NEW;
 	vdev->liveupdate_running = vdev->liveupdate_origin == VFIO_DEVICE_LIVEUPDATE_KEPT_RUNNING &&
 				   !pci_liveupdate_is_stopped(vdev->pdev);
+	if (!vdev->liveupdate_running)
+		restore_registers(vdev);
+}
+
+void vfio_pci_liveupdate_was_opened(struct vfio_pci_core_device *vdev)
+{
+	guard(mutex)(&devices_lock);
+
+	if (!vdev->liveupdate_running)
+		pci_liveupdate_save_registers(vdev->pdev, vdev->liveupdate_registers);
 }
 
 /* Closing it, or failing to open it, takes bus mastering from it and resets it. */
@@ -347,13 +428,19 @@ void vfio_pci_liveupdate_was_stopped(struct vfio_pci_core_device *vdev)
 
 	if (vdev->liveupdate_origin == VFIO_DEVICE_LIVEUPDATE_KEPT_RUNNING)
 		vdev->liveupdate_origin = VFIO_DEVICE_LIVEUPDATE_WAS_CLOSED;
+	restore_registers(vdev);
 }
 
 /* Also when its file goes on, as when binding it has failed at last. */
 void vfio_pci_liveupdate_close_device(struct vfio_device *device)
 {
+	struct vfio_pci_core_device *vdev = to_core(device);
+
+	/* It is not to fall asleep before what a user left in its configuration is gone. */
+	pm_runtime_get_noresume(&vdev->pdev->dev);
 	vfio_pci_core_close_device(device);
-	vfio_pci_liveupdate_was_stopped(to_core(device));
+	vfio_pci_liveupdate_was_stopped(vdev);
+	pm_runtime_put(&vdev->pdev->dev);
 }
 
 /*
@@ -387,17 +474,13 @@ static void was_closed(struct vfio_device *device, struct file *file)
 
 	pci_liveupdate_stop(pdev);
 	pci_liveupdate_set_user(pdev, PCI_LIVEUPDATE_CLOSED);
-}
-
-static void was_settled(struct vfio_device *device)
-{
-	vfio_pci_liveupdate_finished(to_core(device)->pdev);
+	scoped_guard(mutex, &devices_lock)
+		restore_registers(vdev);
 }
 
 static const struct vfio_retrieved_file_ops retrieved_file_ops = {
 	.was_bound = was_bound,
 	.was_closed = was_closed,
-	.was_settled = was_settled,
 };
 
 /* What has become of a device that was handed over running, or not. */
@@ -418,7 +501,8 @@ static u32 origin_of(struct vfio_pci_core_device *vdev, bool running)
 	return VFIO_DEVICE_LIVEUPDATE_KEPT_RUNNING;
 }
 
-struct file *vfio_pci_liveupdate_open(struct pci_dev *pdev, bool running)
+struct file *vfio_pci_liveupdate_open(struct pci_dev *pdev, bool running,
+				      const u32 (*registers)[VFIO_PCI_SER_NR_REGISTERS])
 {
 	struct vfio_pci_core_device *vdev;
 	struct file *file;
@@ -435,25 +519,11 @@ struct file *vfio_pci_liveupdate_open(struct pci_dev *pdev, bool running)
 
 	vdev->liveupdate_retrieved = file;
 	vdev->liveupdate_origin = origin_of(vdev, running);
+	vdev->liveupdate_inherited = running;
+	memcpy(vdev->liveupdate_registers, *registers, sizeof(*registers));
 	pci_liveupdate_set_user(pdev, PCI_LIVEUPDATE_RETRIEVED);
 
 	return file;
-}
-
-/* Once it is finished, a device may sleep, when it is not in use. */
-void vfio_pci_liveupdate_finished(struct pci_dev *pdev)
-{
-	struct vfio_pci_core_device *vdev;
-
-	guard(mutex)(&devices_lock);
-
-	vdev = find(pdev);
-	if (!vdev || vdev->liveupdate_leaving || !vdev->liveupdate_awake ||
-	    pci_liveupdate_is_incoming(pdev))
-		return;
-
-	vdev->liveupdate_awake = false;
-	devm_release_action(&pdev->dev, let_sleep, &pdev->dev);
 }
 
 static bool is_frozen(struct vfio_pci_core_device *vdev)
@@ -463,13 +533,87 @@ static bool is_frozen(struct vfio_pci_core_device *vdev)
 	return vfio_pci_core_is_frozen(vdev);
 }
 
+static void hand_over(struct vfio_pci_core_device *vdev)
+{
+	device_lock_assert(&vdev->pdev->dev);
+
+	if (vdev->liveupdate_handed_over)
+		return;
+
+	vdev->liveupdate_handed_over = true;
+	vfio_pci_core_hand_over(vdev, vdev->liveupdate_keep_running, vdev->liveupdate_registers);
+}
+
+static void hand_over_at_once(struct work_struct *work)
+{
+	struct vfio_pci_core_device *vdev =
+		container_of(work, struct vfio_pci_core_device, liveupdate_jump);
+
+	/* Its user may let it sleep. */
+	pm_runtime_resume(&vdev->pdev->dev);
+
+	guard(device)(&vdev->pdev->dev);
+	hand_over(vdev);
+}
+
+/*
+ * Resets take long, and shutdown is of one device after the other, while nobody serves the
+ * virtual machines. So all are done before. Nothing can be called off any more, and nobody
+ * removes or closes a device that is frozen.
+ */
+static int hand_over_all(struct notifier_block *nb, unsigned long action, void *data)
+{
+	struct workqueue_struct *workers;
+	struct vfio_pci_core_device *vdev;
+	int bucket;
+
+	if (action != SYS_RESTART)
+		return NOTIFY_DONE;
+
+	/* Without memory for it, shutdown does it. */
+	workers = alloc_workqueue("vfio-pci-liveupdate", WQ_UNBOUND, WQ_MAX_ACTIVE);
+	if (!workers)
+		return NOTIFY_DONE;
+
+	scoped_guard(mutex, &devices_lock) {
+		hash_for_each(devices, bucket, vdev, liveupdate_node) {
+			if (!is_frozen(vdev))
+				continue;
+			INIT_WORK(&vdev->liveupdate_jump, hand_over_at_once);
+			queue_work(workers, &vdev->liveupdate_jump);
+		}
+	}
+	destroy_workqueue(workers);
+
+	return NOTIFY_DONE;
+}
+
+static struct notifier_block reboot_notifier = {
+	.notifier_call = hand_over_all,
+};
+
+void vfio_pci_liveupdate_begin(void)
+{
+	register_reboot_notifier(&reboot_notifier);
+}
+
+void vfio_pci_liveupdate_end(void)
+{
+	unregister_reboot_notifier(&reboot_notifier);
+}
+
+/* No user whose device is not handed over may switch bus mastering on after this. */
 void vfio_pci_liveupdate_shutdown(struct pci_dev *pdev)
 {
 	struct vfio_pci_core_device *vdev = core_of(pdev);
 
-	/* The wish was settled when it was preserved; its user could be holding the lock. */
-	if (vdev && is_frozen(vdev))
-		vfio_pci_core_hand_over(vdev, READ_ONCE(vdev->liveupdate_keep_running));
+	if (!vdev)
+		return;
+
+	if (is_frozen(vdev))
+		hand_over(vdev);
+	else
+		vfio_pci_core_shut_out(vdev);
 }
 
 static int set_feature(struct vfio_pci_core_device *vdev, u32 flags)

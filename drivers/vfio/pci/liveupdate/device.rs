@@ -4,20 +4,18 @@
 //!
 //! C header: [`vfio_pci_liveupdate.h`](srctree/drivers/vfio/pci/liveupdate/vfio_pci_liveupdate.h)
 
-use core::ptr::{
-    null_mut,
-    NonNull, //
+use crate::record::{
+    Record,
+    Registers, //
 };
+use core::ptr::NonNull;
 use kernel::{
     bindings,
     error::{
         from_err_ptr,
         to_result, //
     },
-    ffi::{
-        c_int,
-        c_uint, //
-    },
+    ffi::c_int,
     fs::File,
     pci,
     prelude::*,
@@ -92,34 +90,35 @@ pub(crate) fn can_preserve(file: &File) -> bool {
 }
 
 /// Notes that a device is preserved by way of `file`. Tells whether its user wants it not to be
-/// stopped, which can't be changed any more.
+/// stopped, which can't be changed any more, and what was in its registers before its first user
+/// had it.
 ///
 /// Until [`unset_preserved`], the file must be LUO's.
 ///
 /// # Errors
 ///
 /// `ENODEV` when it is just being removed.
-pub(crate) fn set_preserved(pdev: &pci::Device, file: &File) -> Result<bool> {
+pub(crate) fn set_preserved(pdev: &pci::Device, file: &File) -> Result<(bool, Registers)> {
     let mut running = false;
+    let mut registers = [0; _];
 
     // SAFETY: The device is valid. LUO has a reference to the file, until it unpreserves the file,
     // before which the function is called with null.
     to_result(unsafe {
-        bindings::vfio_pci_liveupdate_set_preserved(as_raw(pdev), file.as_ptr(), &mut running)
+        bindings::vfio_pci_liveupdate_set_preserved(
+            as_raw(pdev),
+            file.as_ptr(),
+            &mut running,
+            &mut registers,
+        )
     })?;
-    Ok(running)
+    Ok((running, registers))
 }
 
 /// Undoes [`set_preserved`].
 pub(crate) fn unset_preserved(pdev: &pci::Device) {
-    let mut running = false;
-
-    // An error means that the device was removed: then there is nothing to undo.
-    //
-    // SAFETY: The device is valid, and no file is passed.
-    let _ = unsafe {
-        bindings::vfio_pci_liveupdate_set_preserved(as_raw(pdev), null_mut(), &mut running)
-    };
+    // SAFETY: The device is valid.
+    unsafe { bindings::vfio_pci_liveupdate_unset_preserved(as_raw(pdev)) };
 }
 
 /// Whether a device that was preserved is removed, and nobody has it open any more.
@@ -149,6 +148,12 @@ pub(crate) fn attach(pdev: &pci::Device) {
     unsafe { bindings::vfio_pci_liveupdate_attach(as_raw(pdev)) };
 }
 
+/// Begins to reset a device that was handed over stopped, so that its user need not wait for that.
+pub(crate) fn begin_reset(pdev: &pci::Device) {
+    // SAFETY: The device is valid.
+    unsafe { bindings::vfio_pci_liveupdate_begin_reset(as_raw(pdev)) };
+}
+
 /// Stops a device that a record leads to, but that the PCI core doesn't know to be handed over.
 ///
 /// Context: May sleep.
@@ -170,8 +175,6 @@ pub(crate) fn stop_unclaimed() {
 /// Context: May sleep.
 pub(crate) fn finish(pdev: &pci::Device) {
     pdev.liveupdate_finish();
-    // SAFETY: The device is valid.
-    unsafe { bindings::vfio_pci_liveupdate_finished(as_raw(pdev)) };
 }
 
 /// Finishes a device that is not there.
@@ -204,11 +207,7 @@ pub(crate) fn address(pdev: &pci::Device) -> (u32, u16) {
 pub(crate) fn find((domain, bdf): (u32, u16)) -> Option<ARef<pci::Device>> {
     // SAFETY: The function accepts any address.
     let pdev = unsafe {
-        bindings::pci_get_domain_bus_and_slot(
-            domain as c_int,
-            c_uint::from(bdf >> 8),
-            c_uint::from(bdf & 0xff),
-        )
+        bindings::pci_liveupdate_get_device(domain as c_int, bdf)
     };
 
     // SAFETY: The function gave us a reference to the device. `pci::Device` is a transparent
@@ -218,7 +217,7 @@ pub(crate) fn find((domain, bdf): (u32, u16)) -> Option<ARef<pci::Device>> {
 
 /// Makes a file for a device, as if its character device had been opened.
 ///
-/// `running` tells whether the device was handed over without being stopped. If nobody has stopped
+/// `record` tells whether the device was handed over without being stopped. If nobody has stopped
 /// it since, nor the IOMMU, it isn't reset when the file is bound.
 ///
 /// Context: May sleep.
@@ -227,9 +226,15 @@ pub(crate) fn find((domain, bdf): (u32, u16)) -> Option<ARef<pci::Device>> {
 ///
 /// `ENODEV` when vfio-pci is not bound to the device, or not for long; `EPERM` when the device has
 /// no IOMMU and the caller lacks `CAP_SYS_RAWIO`; `ENFILE`, `ENOMEM`.
-pub(crate) fn open(pdev: &pci::Device, running: bool) -> Result<ARef<File>> {
-    // SAFETY: The device is valid.
-    let file = from_err_ptr(unsafe { bindings::vfio_pci_liveupdate_open(as_raw(pdev), running) })?;
+pub(crate) fn open(pdev: &pci::Device, record: &Record) -> Result<ARef<File>> {
+    // SAFETY: The device is valid, and there are as many registers as the function reads.
+    let file = from_err_ptr(unsafe {
+        bindings::vfio_pci_liveupdate_open(
+            as_raw(pdev),
+            record.is_running(),
+            record.registers(),
+        )
+    })?;
 
     // SAFETY: We own the reference to the file, and nobody knows the file yet, so its position is
     // not in use.

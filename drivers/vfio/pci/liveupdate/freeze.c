@@ -60,31 +60,38 @@ void vfio_pci_core_unfreeze(struct vfio_pci_core_device *vdev)
 EXPORT_SYMBOL_GPL(vfio_pci_core_unfreeze);
 
 /* Take bus mastering from it and reset it, if it can be reset. */
-static void quiesce(struct vfio_pci_core_device *vdev)
+static void quiesce(struct vfio_pci_core_device *vdev, const u32 *registers)
 {
 	struct pci_dev *pdev = vdev->pdev;
-	struct pci_dev *bridge = pci_upstream_bridge(pdev);
+	struct pci_dev *bridge = NULL;
+
+	/* Only a device that is alone is reset by way of the bridge. Others don't wait for each other. */
+	if (list_is_singular(&pdev->bus->devices))
+		bridge = pci_upstream_bridge(pdev);
 
 	pci_clear_master(pdev);
-	if (!vdev->reset_works) {
-		pci_info(pdev, "liveupdate: has no reset of its own, is handed over without one\n");
-		return;
-	}
-
 	if (bridge)
 		pci_cfg_access_lock(bridge);
 	pci_cfg_access_lock(pdev);
-	pci_save_state(pdev);
+	/* As when it is closed: what was there before comes back. */
+	if (!vdev->pci_saved_state || pci_load_saved_state(pdev, vdev->pci_saved_state))
+		pci_save_state(pdev);
 	pci_write_config_word(pdev, PCI_COMMAND, PCI_COMMAND_INTX_DISABLE);
-	if (__pci_reset_function_locked(pdev))
+	if (!vdev->reset_works)
+		pci_info(pdev, "liveupdate: has no reset of its own, is handed over without one\n");
+	else if (__pci_reset_function_locked(pdev))
 		pci_warn(pdev, "liveupdate: cannot be reset, is handed over without one\n");
 	pci_restore_state(pdev);
+	pci_liveupdate_restore_registers(pdev, registers);
+	/* Nobody listens until its user has it back. */
+	pci_intx(pdev, 0);
 	pci_cfg_access_unlock(pdev);
 	if (bridge)
 		pci_cfg_access_unlock(bridge);
 }
 
-void vfio_pci_core_hand_over(struct vfio_pci_core_device *vdev, bool keep_running)
+void vfio_pci_core_hand_over(struct vfio_pci_core_device *vdev, bool keep_running,
+			     const u32 *registers)
 {
 	struct pci_dev *pdev = vdev->pdev;
 
@@ -107,10 +114,32 @@ void vfio_pci_core_hand_over(struct vfio_pci_core_device *vdev, bool keep_runnin
 		pci_err(pdev, "liveupdate: cannot be woken, is handed over stopped, without a reset\n");
 		pci_clear_master(pdev);
 	} else if (!keep_running) {
-		quiesce(vdev);
+		quiesce(vdev, registers);
 	}
 }
 EXPORT_SYMBOL_GPL(vfio_pci_core_hand_over);
+
+void vfio_pci_core_shut_out(struct vfio_pci_core_device *vdev)
+{
+	guard(rwsem_write)(&vdev->memory_lock);
+
+	vdev->liveupdate_shut_out = true;
+}
+EXPORT_SYMBOL_GPL(vfio_pci_core_shut_out);
+
+int vfio_pci_core_reset(struct vfio_pci_core_device *vdev)
+{
+	if (!vdev->liveupdate_reset_begun)
+		return pci_try_reset_function(vdev->pdev);
+
+	flush_work(&vdev->liveupdate_reset);
+	vdev->liveupdate_reset_begun = false;
+	/* Who had its lock has it no more. */
+	if (vdev->liveupdate_reset_result == -EAGAIN)
+		return pci_try_reset_function(vdev->pdev);
+
+	return vdev->liveupdate_reset_result;
+}
 
 bool vfio_pci_core_keeps_reset_off(struct vfio_device_set *dev_set)
 {

@@ -7,6 +7,7 @@
 #define VFIO_PCI_FREEZE_H
 
 #include <linux/lockdep.h>
+#include <linux/pci.h>
 #include <linux/types.h>
 #include <linux/vfio.h>
 #include <linux/vfio_pci_core.h>
@@ -56,14 +57,50 @@ static inline bool vfio_pci_core_is_frozen(struct vfio_pci_core_device *vdev)
  * vfio_pci_core_hand_over - do to a frozen device what can't be undone
  * @vdev: the device
  * @keep_running: its user wishes so
+ * @registers: what was in there before its first user had it, see
+ *             pci_liveupdate_save_registers()
  *
  * Wakes the device and takes its interrupts away. Then, unless it is to keep running,
- * takes bus mastering from it and resets it, if it can be reset.
+ * takes bus mastering from it and resets it, if it can be reset. What its user has written
+ * to its configuration is gone then.
  *
- * Context: May sleep. The device's lock and that of its parent are held. Takes
- *          @vdev->memory_lock and igate.
+ * Context: May sleep. The device's lock is held. Takes @vdev->memory_lock and igate.
  */
-void vfio_pci_core_hand_over(struct vfio_pci_core_device *vdev, bool keep_running);
+void vfio_pci_core_hand_over(struct vfio_pci_core_device *vdev, bool keep_running,
+			     const u32 *registers);
+
+/**
+ * vfio_pci_core_shut_out - keep the user of a device from waking it
+ * @vdev: the device, which is not handed over
+ *
+ * When it wakes, it would be a bus master again if it was one when it fell asleep. To be
+ * called before bus mastering is taken from it for good.
+ *
+ * Context: May sleep. Takes @vdev->memory_lock.
+ */
+void vfio_pci_core_shut_out(struct vfio_pci_core_device *vdev);
+
+/**
+ * vfio_pci_core_is_shut_out - tell whether the power state of a device has to stay
+ * @vdev: the device
+ *
+ * Context: Any context.
+ * Return: true after vfio_pci_core_shut_out().
+ */
+static inline bool vfio_pci_core_is_shut_out(struct vfio_pci_core_device *vdev)
+{
+	return vdev->liveupdate_shut_out;
+}
+
+/**
+ * vfio_pci_core_reset - reset a device that is being opened
+ * @vdev: the device
+ *
+ * Context: May sleep.
+ * Return: as pci_try_reset_function(), by whomever it was called for the device that the
+ *         previous kernel has handed over.
+ */
+int vfio_pci_core_reset(struct vfio_pci_core_device *vdev);
 
 /**
  * vfio_pci_core_keeps_reset_off - tell whether a reset would hit a preserved device
@@ -87,6 +124,16 @@ static inline bool vfio_pci_core_keeps_running(struct vfio_pci_core_device *vdev
 }
 
 #else
+
+static inline bool vfio_pci_core_is_shut_out(struct vfio_pci_core_device *vdev)
+{
+	return false;
+}
+
+static inline int vfio_pci_core_reset(struct vfio_pci_core_device *vdev)
+{
+	return pci_try_reset_function(vdev->pdev);
+}
 
 static inline bool vfio_pci_core_is_frozen(struct vfio_pci_core_device *vdev)
 {

@@ -80,9 +80,9 @@ impl FileHandler for Files {
             GFP_KERNEL,
         )?;
 
-        if device::set_preserved(pdev, file)? {
-            state.record.set_running();
-        }
+        let (running, registers) = device::set_preserved(pdev, file)?;
+
+        state.record.set_wish(running, registers);
         Ok((state, handle))
     }
 
@@ -112,7 +112,7 @@ impl FileHandler for Files {
         };
         let pdev = incoming::device_of(record).ok_or(ENODEV)?;
 
-        device::open(&pdev, record.is_running())
+        device::open(&pdev, &record)
     }
 
     fn can_finish(file: Retrieval<'_>, handle: Handle) -> bool {

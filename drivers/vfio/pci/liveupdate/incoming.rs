@@ -15,7 +15,14 @@ use kernel::{
     kho::Handle,
     pci,
     prelude::*,
-    sync::aref::ARef, //
+    sync::{
+        aref::ARef,
+        atomic::{
+            Acquire,
+            Atomic,
+            Release, //
+        }, //
+    }, //
 };
 
 /// What was handed over for a file.
@@ -30,12 +37,16 @@ kernel::sync::global_lock! {
     unsafe(uninit) static INCOMING: Mutex<KVec<Incoming>> = KVec::new();
 }
 
+/// A device can be bound before the records are read.
+static IS_READY: Atomic<bool> = Atomic::new(false);
+
 /// # Safety
 ///
-/// To be called once, before anything else of this module.
+/// To be called once, before anything else of this module but what it exports.
 pub(crate) unsafe fn init() {
-    // SAFETY: By the safety requirements.
+    // SAFETY: By the safety requirements, and nobody uses it before.
     unsafe { INCOMING.init() };
+    IS_READY.store(true, Release);
 }
 
 /// Reads all records, before anybody can retrieve or finish a file.
@@ -52,41 +63,37 @@ pub(crate) fn read_all() -> Result {
     })?;
     complete?;
     drop_doubles(&mut all);
+    // To be found quickly, however many there are.
+    all.sort_unstable_by_key(|incoming| incoming.handle);
     *INCOMING.lock() = all;
     Ok(())
 }
 
 /// Of several records for one device, nobody can tell which is its own.
 fn drop_doubles(all: &mut [Incoming]) {
-    for index in 0..all.len() {
-        let (before, rest) = all.split_at_mut(index + 1);
-        let Some(address) = before[index].record.map(|record| record.address()) else {
-            continue;
-        };
-        let mut is_single = true;
+    let address = |incoming: &Incoming| incoming.record.map(|record| record.address());
 
-        for other in rest {
-            if other
-                .record
-                .is_some_and(|record| record.address() == address)
-            {
-                other.record = None;
-                is_single = false;
+    all.sort_unstable_by_key(address);
+    for same in all.chunk_by_mut(|one, other| address(one) == address(other)) {
+        if same.len() > 1 {
+            for incoming in same {
+                incoming.record = None;
             }
-        }
-        if !is_single {
-            before[index].record = None;
         }
     }
 }
 
+fn position(all: &[Incoming], handle: Handle) -> Result<usize, usize> {
+    all.binary_search_by_key(&handle, |incoming| incoming.handle)
+}
+
 /// The file that is finished is nobody's any more.
 pub(crate) fn forget(handle: Handle) {
+    let mut all = INCOMING.lock();
+
     // It stays in its place, for who goes through all of them.
-    for incoming in INCOMING.lock().iter_mut() {
-        if incoming.handle == handle {
-            incoming.record = None;
-        }
+    if let Ok(index) = position(&all, handle) {
+        all[index].record = None;
     }
 }
 
@@ -99,11 +106,9 @@ pub(crate) fn forget_all() {
 
 /// The record of a file, if it can be read.
 pub(crate) fn record(handle: Handle) -> Option<Record> {
-    INCOMING
-        .lock()
-        .iter()
-        .find(|incoming| incoming.handle == handle)
-        .and_then(|incoming| incoming.record)
+    let all = INCOMING.lock();
+
+    all[position(&all, handle).ok()?].record
 }
 
 /// The device that is where a record says, if it is the same kind of device.
@@ -136,22 +141,59 @@ pub(crate) fn attach() {
 
         if pdev.liveupdate_is_incoming() {
             device::attach(&pdev);
+            if record.is_some_and(|record| !record.is_running()) {
+                device::begin_reset(&pdev);
+            }
         } else {
             device::stop_stray(&pdev);
         }
     }
 }
 
-/// Tells whether one of the records leads to a device, so that somebody can have it back.
+/// Whether there is a record that leads to an incoming device, of which `is_it` is true. No before
+/// they are read.
 ///
 /// # Safety
 ///
-/// It is safe to call with any pointer.
-#[export]
-unsafe extern "C" fn vfio_pci_liveupdate_is_claimed(pdev: *mut bindings::pci_dev) -> bool {
+/// `pdev` must point to a valid device.
+unsafe fn is_any_of(pdev: *mut bindings::pci_dev, is_it: fn(&Record) -> bool) -> bool {
+    // SAFETY: By the safety requirements; `pci::Device` is a transparent wrapper of it.
+    let pdev: &pci::Device = unsafe { &*pdev.cast() };
+
+    if !pdev.liveupdate_is_incoming() || !IS_READY.load(Acquire) {
+        return false;
+    }
+
+    let address = device::address(pdev);
+
     INCOMING
         .lock()
         .iter()
-        .filter_map(|incoming| incoming.record.and_then(device_at))
-        .any(|device| device::as_raw(&device) == pdev)
+        .filter_map(|incoming| incoming.record)
+        .any(|record| record.address() == address && record.is_of(pdev) && is_it(&record))
+}
+
+/// Tells whether one of the records leads to an incoming device, so that somebody can have it back.
+///
+/// # Safety
+///
+/// `pdev` must point to a valid device.
+#[export]
+unsafe extern "C" fn vfio_pci_liveupdate_is_claimed(pdev: *mut bindings::pci_dev) -> bool {
+    // SAFETY: By the safety requirements.
+    unsafe { is_any_of(pdev, |_| true) }
+}
+
+/// Tells whether the previous kernel has stopped an incoming device for its user, who can have it
+/// back.
+///
+/// # Safety
+///
+/// `pdev` must point to a valid device.
+#[export]
+unsafe extern "C" fn vfio_pci_liveupdate_was_handed_over_stopped(
+    pdev: *mut bindings::pci_dev,
+) -> bool {
+    // SAFETY: By the safety requirements.
+    unsafe { is_any_of(pdev, |record| !record.is_running()) }
 }

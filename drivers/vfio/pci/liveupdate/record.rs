@@ -27,6 +27,14 @@ pub(crate) const COMPATIBLE: &CStr =
 const VERSION: u32 = bindings::VFIO_PCI_SER_VERSION;
 const RUNNING: u32 = bindings::VFIO_PCI_SER_RUNNING;
 
+/// What is in registers that a user may change.
+pub(crate) type Registers = [u32; bindings::VFIO_PCI_SER_NR_REGISTERS as usize];
+
+static_assert!(
+    bindings::VFIO_PCI_SER_NR_REGISTERS == bindings::PCI_LIVEUPDATE_NR_REGISTERS,
+    "the format says what is in the registers that the PCI core saves"
+);
+
 /// A file that is preserved; `struct vfio_pci_ser`.
 #[derive(Clone, Copy)]
 #[repr(C)]
@@ -38,6 +46,7 @@ pub(crate) struct Record {
     vendor: u16,
     device: u16,
     reserved: u16,
+    registers: Registers,
 }
 
 static_assert!(size_of::<Record>() == size_of::<bindings::vfio_pci_ser>());
@@ -47,9 +56,10 @@ static_assert!(offset_of!(Record, domain) == offset_of!(bindings::vfio_pci_ser, 
 static_assert!(offset_of!(Record, bdf) == offset_of!(bindings::vfio_pci_ser, bdf));
 static_assert!(offset_of!(Record, vendor) == offset_of!(bindings::vfio_pci_ser, vendor));
 static_assert!(offset_of!(Record, device) == offset_of!(bindings::vfio_pci_ser, device));
+static_assert!(offset_of!(Record, registers) == offset_of!(bindings::vfio_pci_ser, registers));
 
-// SAFETY: Three integers of 4 bytes and four of 2, in this order, have no padding, and any bytes
-// are valid. Dropping them has no effect, and they have no interior mutability.
+// SAFETY: Three integers of 4 bytes, four of 2, and more of 4, in this order, have no padding, and
+// any bytes are valid. Dropping them has no effect, and they have no interior mutability.
 unsafe impl Preservable for Record {}
 
 impl Record {
@@ -64,12 +74,19 @@ impl Record {
             vendor: pdev.vendor_id().as_raw(),
             device: pdev.device_id(),
             reserved: 0,
+            registers: [0; _],
         }
     }
 
-    /// Notes that the device isn't stopped.
-    pub(crate) fn set_running(&mut self) {
-        self.flags |= RUNNING;
+    /// Notes whether the device isn't stopped, and what was in its registers before its first user
+    /// had it.
+    pub(crate) fn set_wish(&mut self, running: bool, registers: Registers) {
+        self.flags = if running { RUNNING } else { 0 };
+        self.registers = registers;
+    }
+
+    pub(crate) fn registers(&self) -> &Registers {
+        &self.registers
     }
 
     pub(crate) fn is_running(&self) -> bool {

@@ -27,15 +27,16 @@ extern struct pci_driver vfio_pci_driver;
 int vfio_pci_liveupdate_init(void);
 void vfio_pci_liveupdate_exit(void);
 
-/* incoming.rs: can somebody have the device back? */
+/* incoming.rs: can somebody have the device back? And was it stopped for him? */
 bool vfio_pci_liveupdate_is_claimed(struct pci_dev *pdev);
+bool vfio_pci_liveupdate_was_handed_over_stopped(struct pci_dev *pdev);
 
 /* device.c: for vfio_pci.c */
-int vfio_pci_liveupdate_init_dev(struct vfio_pci_core_device *vdev);
 void vfio_pci_liveupdate_add_device(struct vfio_pci_core_device *vdev);
 void vfio_pci_liveupdate_begin_remove(struct vfio_pci_core_device *vdev);
 void vfio_pci_liveupdate_end_remove(struct vfio_pci_core_device *vdev);
 void vfio_pci_liveupdate_open_device(struct vfio_pci_core_device *vdev);
+void vfio_pci_liveupdate_was_opened(struct vfio_pci_core_device *vdev);
 void vfio_pci_liveupdate_was_stopped(struct vfio_pci_core_device *vdev);
 void vfio_pci_liveupdate_close_device(struct vfio_device *device);
 void vfio_pci_liveupdate_shutdown(struct pci_dev *pdev);
@@ -46,14 +47,19 @@ int vfio_pci_liveupdate_ioctl_feature(struct vfio_device *device, u32 flags,
 struct vfio_pci_core_device *vfio_pci_liveupdate_device_of(struct file *file);
 bool vfio_pci_liveupdate_can_preserve(struct file *file);
 struct pci_dev *vfio_pci_liveupdate_pdev(struct vfio_pci_core_device *vdev);
-int vfio_pci_liveupdate_set_preserved(struct pci_dev *pdev, struct file *file, bool *running);
+int vfio_pci_liveupdate_set_preserved(struct pci_dev *pdev, struct file *file, bool *running,
+				      u32 (*registers)[VFIO_PCI_SER_NR_REGISTERS]);
+void vfio_pci_liveupdate_unset_preserved(struct pci_dev *pdev);
 bool vfio_pci_liveupdate_is_gone(struct pci_dev *pdev);
 int vfio_pci_liveupdate_refuse_removals(void);
+void vfio_pci_liveupdate_begin(void);
+void vfio_pci_liveupdate_end(void);
 void vfio_pci_liveupdate_attach(struct pci_dev *pdev);
 void vfio_pci_liveupdate_stop_stray(struct pci_dev *pdev);
 void vfio_pci_liveupdate_stop_unclaimed(void);
-struct file *vfio_pci_liveupdate_open(struct pci_dev *pdev, bool running);
-void vfio_pci_liveupdate_finished(struct pci_dev *pdev);
+void vfio_pci_liveupdate_begin_reset(struct pci_dev *pdev);
+struct file *vfio_pci_liveupdate_open(struct pci_dev *pdev, bool running,
+				      const u32 (*registers)[VFIO_PCI_SER_NR_REGISTERS]);
 
 #else
 
@@ -64,11 +70,6 @@ static inline int vfio_pci_liveupdate_init(void)
 
 static inline void vfio_pci_liveupdate_exit(void)
 {
-}
-
-static inline int vfio_pci_liveupdate_init_dev(struct vfio_pci_core_device *vdev)
-{
-	return 0;
 }
 
 static inline void vfio_pci_liveupdate_add_device(struct vfio_pci_core_device *vdev)
@@ -84,6 +85,10 @@ static inline void vfio_pci_liveupdate_end_remove(struct vfio_pci_core_device *v
 }
 
 static inline void vfio_pci_liveupdate_open_device(struct vfio_pci_core_device *vdev)
+{
+}
+
+static inline void vfio_pci_liveupdate_was_opened(struct vfio_pci_core_device *vdev)
 {
 }
 

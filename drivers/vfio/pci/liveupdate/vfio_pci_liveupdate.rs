@@ -90,6 +90,8 @@ unsafe extern "C" fn vfio_pci_liveupdate_init() -> c_int {
         let is_registered = registration.is_some();
 
         *REGISTRATION.lock() = registration;
+        // SAFETY: This is called once.
+        unsafe { kernel::bindings::vfio_pci_liveupdate_begin() };
         // Whoever asked for this module asks for a file next, and perhaps once only.
         if is_registered {
             incoming::attach();
@@ -109,4 +111,6 @@ unsafe extern "C" fn vfio_pci_liveupdate_exit() {
 
     drop(registration);
     incoming::forget_all();
+    // SAFETY: It was begun.
+    unsafe { kernel::bindings::vfio_pci_liveupdate_end() };
 }

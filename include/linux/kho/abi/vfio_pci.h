@@ -25,10 +25,13 @@
 #define VFIO_PCI_LUO_COMPATIBLE	"vfio-pci-device"
 
 /* Version of the format that this header describes */
-#define VFIO_PCI_SER_VERSION	1
+#define VFIO_PCI_SER_VERSION	2
 
 /* The device was not stopped: it may be doing DMA. */
 #define VFIO_PCI_SER_RUNNING	0x1U
+
+/* Registers that a user may have changed */
+#define VFIO_PCI_SER_NR_REGISTERS	11
 
 /**
  * struct vfio_pci_ser - A file of vfio-pci that a kernel preserved
@@ -40,6 +43,12 @@
  * @vendor:   Vendor ID of the device.
  * @device:   Device ID: with @vendor, to notice another device at that address.
  * @reserved: 0
+ * @registers: What was in these registers before the device's first user had it, each as
+ *            wide as it is, 0 for one that the device lacks: command, cache line size,
+ *            latency timer; PCI-X command; device control and device control 2 of the PCI
+ *            Express capability; uncorrectable error mask and severity, correctable error
+ *            mask, and capabilities and control of Advanced Error Reporting; data select
+ *            of Power Budgeting.
  */
 struct vfio_pci_ser {
 	u32 version;
@@ -49,14 +58,16 @@ struct vfio_pci_ser {
 	u16 vendor;
 	u16 device;
 	u16 reserved;
+	u32 registers[VFIO_PCI_SER_NR_REGISTERS];
 } __packed;
 
-static_assert(sizeof(struct vfio_pci_ser) == 20);
+static_assert(sizeof(struct vfio_pci_ser) == 64);
 static_assert(offsetof(struct vfio_pci_ser, version) == 0);
 static_assert(offsetof(struct vfio_pci_ser, flags) == 4);
 static_assert(offsetof(struct vfio_pci_ser, domain) == 8);
 static_assert(offsetof(struct vfio_pci_ser, bdf) == 12);
 static_assert(offsetof(struct vfio_pci_ser, vendor) == 14);
 static_assert(offsetof(struct vfio_pci_ser, device) == 16);
+static_assert(offsetof(struct vfio_pci_ser, registers) == 20);
 
 #endif /* _LINUX_KHO_ABI_VFIO_PCI_H */
