@@ -6,7 +6,8 @@
  * kernel sets in one that was just switched on.
  *
  * The bridges are a port of a switch each, with an ACS capability that a module adds,
- * and the reset is that of the bus above, by sysfs.
+ * and the reset is that of the bus above, by a module, as userspace can't reset what
+ * is above an incoming device.
  */
 
 #include <errno.h>
@@ -81,8 +82,13 @@ static void set_controls(const char *path)
 /* All that is below the root port */
 static int reset_switch(const char *path)
 {
-	return plu_write_file(plu_sysfs(plu_upstream(plu_at(path), 2), "reset_subordinate"),
-			      "1\n");
+	char parameters[32];
+	int ret;
+
+	snprintf(parameters, sizeof(parameters), "device=%s", plu_upstream(plu_at(path), 1)->bdf);
+	ret = plu_load_module("external/pci_liveupdate_reset", parameters);
+
+	return ret ?: plu_unload_module("pci_liveupdate_reset");
 }
 
 static void kernel_a(void)

@@ -22,7 +22,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "edu.h"
+#include "edu_regs.h"
 #include "plu.h"
 #include "uhci.h"
 
@@ -89,32 +89,6 @@ static bool is_empty(const unsigned char *page)
 
 /* --- edu ------------------------------------------------------------------- */
 
-static __u32 *edu_map(const struct plu_device *d)
-{
-	int fd = open(plu_sysfs(d, "resource0"), O_RDWR);
-	void *map;
-
-	map = mmap(NULL, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (map == MAP_FAILED)
-		plu_bail("%s: cannot map its registers: %s", d->bdf, strerror(errno));
-	close(fd);
-
-	return map;
-}
-
-static void edu_write(__u32 *regs, unsigned int where, __u32 value)
-{
-	__atomic_store_n(regs + where / sizeof(*regs), value, __ATOMIC_RELEASE);
-}
-
-static bool edu_is_done(void *arg)
-{
-	__u32 *regs = arg;
-
-	return !(__atomic_load_n(regs + EDU_COMMAND / sizeof(*regs), __ATOMIC_ACQUIRE) &
-		 EDU_START);
-}
-
 /* Fill the device's buffer from a page of memory, and let it be about to write it back. */
 static bool edu_prepare(const struct plu_device *d, unsigned char *page)
 {
@@ -133,7 +107,7 @@ static bool edu_prepare(const struct plu_device *d, unsigned char *page)
 	memset(page, 0, PAGE_SIZE);
 	edu_write(regs, EDU_SOURCE, EDU_BUFFER);
 	edu_write(regs, EDU_DESTINATION, plu_physical(page));
-	munmap(regs, PAGE_SIZE);
+	edu_unmap(regs);
 
 	return ok;
 }
@@ -152,7 +126,7 @@ static bool edu_works(const struct plu_device *d, unsigned char *page)
 	edu_write(regs, EDU_COMMAND, EDU_START | EDU_TO_MEMORY);
 	ok = plu_wait_for(edu_is_done, regs) && has_pattern(page);
 	memset(page, 0, PAGE_SIZE);
-	munmap(regs, PAGE_SIZE);
+	edu_unmap(regs);
 
 	return ok;
 }

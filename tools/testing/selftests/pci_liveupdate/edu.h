@@ -8,7 +8,8 @@
 
 /* Registers, in its first BAR */
 #define EDU_LIVENESS	0x04	/* the complement of what was written */
-#define EDU_RAISE	0x60	/* interrupts */
+#define EDU_RAISED	0x24	/* interrupts */
+#define EDU_RAISE	0x60
 #define EDU_ACKNOWLEDGE	0x64
 #define EDU_SOURCE	0x80
 #define EDU_DESTINATION	0x88
@@ -18,6 +19,7 @@
 /* Commands; EDU_START stands until it is done */
 #define EDU_START	0x1
 #define EDU_TO_MEMORY	0x2
+#define EDU_INTERRUPT	0x4	/* when it is done */
 
 /* Where it sees its buffer */
 #define EDU_BUFFER	0x40000

@@ -73,6 +73,8 @@ struct plu_stage {
 	const char *kernel;	/* its image, if not the default one */
 	/* Done last, by a process of its own, which then jumps. It gives no results. */
 	void (*before_jump)(void);
+	/* The next stage is told nothing, and no session is open at the jump. */
+	bool hands_nothing_over;
 };
 
 /* A kind of device. */
@@ -409,8 +411,9 @@ unsigned int plu_said(const struct plu_device *d, enum plu_message msg);
 /* Has it said nothing of any device and live update? */
 bool plu_log_is_silent(void);
 
-/* How often has it said something? And exactly once? */
+/* How often has it said something? And of a device and live update? And exactly once? */
 unsigned int plu_times_said(const char *what);
+unsigned int __printf(2, 3) plu_times_said_of(const struct plu_device *d, const char *fmt, ...);
 bool plu_says_once(const char *what);
 
 /* The kernel is about to warn: update the model, and tell who reads the log. */

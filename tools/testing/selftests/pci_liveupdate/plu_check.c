@@ -166,6 +166,12 @@ static unsigned int check_lines(const char *file, const char *text, bool incomin
 
 static char list[(PLU_MAX_DEVICES + PLU_MAX_BRIDGES) * 320];
 
+/* Whoever resets a device has it locked, so that its driver can't be told. */
+static bool nobody_is_busy(void *path)
+{
+	return plu_read_file(path, list, sizeof(list)) < 0 || !strstr(list, " driver=busy");
+}
+
 /* Every line that is expected, once, and no other. Return how many. */
 static unsigned int check_list(const char *file, bool incoming)
 {
@@ -174,6 +180,7 @@ static unsigned int check_list(const char *file, bool incoming)
 	int ret;
 
 	snprintf(path, sizeof(path), PLU_DEBUGFS "/%s", file);
+	plu_wait_for(nobody_is_busy, path);
 	ret = plu_read_file(path, list, sizeof(list));
 	if (ret < 0) {
 		differs("%s: %s", path, strerror(-ret));

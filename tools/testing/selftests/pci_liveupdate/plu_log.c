@@ -177,6 +177,19 @@ unsigned int plu_times_said(const char *what)
 	return search.found;
 }
 
+unsigned int plu_times_said_of(const struct plu_device *d, const char *fmt, ...)
+{
+	char what[192], message[256];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(what, sizeof(what), fmt, args);
+	va_end(args);
+	snprintf(message, sizeof(message), "%s: liveupdate: %s", d->bdf, what);
+
+	return plu_times_said(message);
+}
+
 bool plu_says_once(const char *what)
 {
 	return plu_times_said(what) == 1;

@@ -157,7 +157,7 @@ static void run_stage(const struct plu_test *test, unsigned int number)
 
 	stage->run();
 
-	if (number < nr_stages(test)) {
+	if (number < nr_stages(test) && !stage->hands_nothing_over) {
 		plu_hand_over();
 		if (!ksft_get_fail_cnt())
 			hold_sessions();

@@ -89,11 +89,7 @@ static inline bool plain_writes(void)
 
 static inline unsigned int times_said_of(const char *path, const char *what)
 {
-	char message[128];
-
-	snprintf(message, sizeof(message), "%s: liveupdate: %s", plu_at(path)->bdf, what);
-
-	return plu_times_said(message);
+	return plu_times_said_of(plu_at(path), "%s", what);
 }
 
 #endif /* _SELFTESTS_PCI_LIVEUPDATE_STOPS_H */

@@ -16,7 +16,7 @@ static bool is_of(const struct vlu_record *record, const struct plu_device *d)
 
 	plu_set_address(&address, d->bdf);
 
-	return record->version == 1 && !(record->flags & ~1) && !record->reserved &&
+	return record->version == 2 && !(record->flags & ~1) && !record->reserved &&
 	       record->domain == address.domain && record->bdf == address.bdf &&
 	       record->vendor == d->vendor && record->device == d->device;
 }

@@ -234,6 +234,7 @@ static struct pci_driver example_driver = {
 	.id_table = example_ids,
 	.probe = example_probe,
 	.remove = example_remove,
+	.liveupdate = true,
 };
 
 static int __init example_init(void)

@@ -84,6 +84,8 @@ static struct pci_driver variant_driver = {
 	.remove = variant_remove,
 	.err_handler = &vfio_pci_core_err_handlers,
 	.driver_managed_dma = true,
+	/* It leaves devices alone until they are opened. */
+	.liveupdate = true,
 };
 module_pci_driver(variant_driver);
 
