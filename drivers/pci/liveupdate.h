@@ -11,7 +11,6 @@
 
 #include <linux/compiler.h>
 #include <linux/device.h>
-#include <linux/kernel.h>
 #include <linux/liveupdate.h>
 #include <linux/pci.h>
 #include <linux/pci_liveupdate.h>
@@ -57,10 +56,14 @@ bool pci_liveupdate_is_scanned(int domain, u8 bus);
 int pci_liveupdate_hold_bus_numbers(void);
 void pci_liveupdate_release_bus_numbers(void);
 
-/* Must the settings of @dev be left alone, since it is incoming? */
+/*
+ * Must the settings of @dev be left alone, since it is incoming? Not if it was removed
+ * meanwhile: then it was stopped, and may have been without power.
+ */
 static inline bool pci_liveupdate_keep_setup(struct pci_dev *dev)
 {
-	return unlikely(dev->liveupdate_inherits) && pci_liveupdate_is_kept(dev);
+	return unlikely(dev->liveupdate_inherits) && !dev->liveupdate_found_again &&
+	       pci_liveupdate_is_kept(dev);
 }
 
 /*
@@ -106,12 +109,6 @@ static inline void pci_liveupdate_init_pm(struct pci_dev *dev)
 static inline bool pci_liveupdate_goes_on(struct pci_dev *dev)
 {
 	return unlikely(pci_liveupdate_outgoing(dev)) && pci_liveupdate_keeps_master_in_jump(dev);
-}
-
-/* Is it too late for userspace to do anything to a device? */
-static inline bool pci_liveupdate_is_jumping(void)
-{
-	return unlikely(system_state > SYSTEM_RUNNING) && pci_liveupdate_are_removals_held_off();
 }
 
 static inline void pci_liveupdate_add_device(struct pci_dev *dev)
@@ -195,11 +192,6 @@ static inline void pci_liveupdate_init_pm(struct pci_dev *dev)
 }
 
 static inline bool pci_liveupdate_goes_on(struct pci_dev *dev)
-{
-	return false;
-}
-
-static inline bool pci_liveupdate_is_jumping(void)
 {
 	return false;
 }

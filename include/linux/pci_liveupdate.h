@@ -2,6 +2,9 @@
 /*
  * PCI Live Update: what drivers call.
  *
+ * A driver that does says so in &struct pci_driver.liveupdate, or isn't bound to a device
+ * that the previous kernel preserved.
+ *
  * Documentation/PCI/liveupdate.rst explains the model and the life of a device.
  */
 #ifndef _LINUX_PCI_LIVEUPDATE_H
@@ -69,7 +72,8 @@ void pci_liveupdate_unregister_flb(struct liveupdate_file_handler *fh);
  *
  * Context: May sleep. Takes the mutex of the outgoing data.
  * Return: 0, or a negative errno, in which case nothing has changed:
- *         -EBUSY when @dev is preserved already, or the next kernel is on its way,
+ *         -EBUSY when @dev is preserved already, or the next kernel is on its way, or
+ *         a scan that may assign bus numbers anew takes longer than a second;
  *         -EINVAL when @dev is of a kind that cannot be preserved, which is logged:
  *         a virtual function, a bridge, one that needs a device-specific ACS quirk,
  *         or one that is not alone in its IOMMU group for good;
@@ -210,6 +214,16 @@ void pci_liveupdate_stop_locked(struct pci_dev *dev);
 bool pci_liveupdate_is_stopped(struct pci_dev *dev);
 
 /**
+ * pci_liveupdate_is_jumping - tell whether users may not change devices any more
+ *
+ * Bus mastering goes off in all devices that are not handed over, and must stay so.
+ *
+ * Context: Any context.
+ * Return: true when the machine jumps to the next kernel, and can't be kept from that.
+ */
+bool pci_liveupdate_is_jumping(void);
+
+/**
  * pci_liveupdate_save_registers - remember what is in registers that a user may change
  * @dev: the device
  * @values: %PCI_LIVEUPDATE_NR_REGISTERS of them
@@ -228,12 +242,23 @@ void pci_liveupdate_save_registers(struct pci_dev *dev, u32 *values);
  * @values: what pci_liveupdate_save_registers() gave for it, or NULL when that isn't known:
  *          then the registers get values that do no harm
  *
- * Writes no bit that is not a user's: neither bus mastering, nor what the kernel has
- * configured.
+ * Writes no bit that a user can't have changed: neither bus mastering, nor the maximum
+ * payload size. What the kernel itself sets of the others, such as error reporting, is off
+ * with the values that do no harm.
  *
  * Context: May sleep. @dev is awake.
  */
 void pci_liveupdate_restore_registers(struct pci_dev *dev, const u32 *values);
+
+/**
+ * pci_liveupdate_is_absent - tell whether a device was handed over, and is not there
+ * @domain: the domain of the device
+ * @bdf: its bus, device and function in there
+ *
+ * Context: May sleep. Not to be called with LUO's lock of the PCI core's data held.
+ * Return: true if there is a record of it that is not finished, and no device.
+ */
+bool pci_liveupdate_is_absent(int domain, u16 bdf);
 
 /**
  * pci_liveupdate_stop_absent - stop what was handed over and is not there
@@ -327,12 +352,22 @@ static inline bool pci_liveupdate_is_stopped(struct pci_dev *dev)
 	return false;
 }
 
+static inline bool pci_liveupdate_is_jumping(void)
+{
+	return false;
+}
+
 static inline void pci_liveupdate_save_registers(struct pci_dev *dev, u32 *values)
 {
 }
 
 static inline void pci_liveupdate_restore_registers(struct pci_dev *dev, const u32 *values)
 {
+}
+
+static inline bool pci_liveupdate_is_absent(int domain, u16 bdf)
+{
+	return false;
 }
 
 static inline bool pci_liveupdate_stop_absent(void)

@@ -340,6 +340,11 @@ impl<'a> Device<'a> {
             self.as_dev(),
             "liveupdate: preserved by the previous kernel\n"
         );
+
+        let is_found_again = removed::was(address);
+
+        // SAFETY: The device is being set up, so that nobody else uses it.
+        unsafe { (*self.as_raw()).liveupdate_found_again = is_found_again };
         if self.is_bridge() {
             return;
         }
@@ -351,7 +356,7 @@ impl<'a> Device<'a> {
         if incoming::has_ended() {
             changes.finish(self);
             self.stop_found();
-        } else if removed::was(address) {
+        } else if is_found_again {
             self.set_stopped();
             self.stop_found();
         }

@@ -18,3 +18,4 @@ EXPORT_SYMBOL_GPL(pci_liveupdate_stop);
 EXPORT_SYMBOL_GPL(pci_liveupdate_stop_locked);
 EXPORT_SYMBOL_GPL(pci_liveupdate_is_stopped);
 EXPORT_SYMBOL_GPL(pci_liveupdate_stop_absent);
+EXPORT_SYMBOL_GPL(pci_liveupdate_is_absent);

@@ -382,6 +382,11 @@ impl Incoming {
         }
     }
 
+    /// Whether the device at `address` was handed over, and is not there.
+    pub(crate) fn is_absent(&self, address: Address) -> bool {
+        self.find(address).is_some() && device::at(address).is_none()
+    }
+
     /// Stops whatever was handed over and is not there.
     ///
     /// Tells whether none of it can be running: it was removed, or it is not found where it was,
@@ -393,7 +398,7 @@ impl Incoming {
         for record in self.iter() {
             let address = record.address();
 
-            if record.refcount() != 0 && device::at(address).is_none() {
+            if self.is_absent(address) {
                 are_stopped &= self.give_up(address);
             }
         }

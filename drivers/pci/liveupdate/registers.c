@@ -3,9 +3,10 @@
  * PCI Live Update: what one user leaves in a device's configuration, and the next one must
  * not find.
  *
- * These are the registers, and bits of them, that VFIO lets a user write and that a device
- * keeps: all others are virtual, or the kernel's. Error reporting is not even cleared by a
- * reset.
+ * These are the registers, and bits of them, that VFIO lets a user write, that mean the
+ * same in all devices, and that a device keeps. All others are virtual or the kernel's, or
+ * the vendor's, of which VFIO does not know either what was there. Error reporting is not
+ * even cleared by a reset.
  */
 
 #include <linux/export.h>
@@ -28,8 +29,8 @@ static const struct user_register {
 	{ CAPABILITY, PCI_CAP_ID_PCIX, PCI_X_CMD, 2,
 	  PCI_X_CMD_DPERR_E | PCI_X_CMD_ERO | PCI_X_CMD_MAX_READ | PCI_X_CMD_MAX_SPLIT, 0 },
 	{ CAPABILITY, PCI_CAP_ID_EXP, PCI_EXP_DEVCTL, 2,
-	  0xffff & ~(PCI_EXP_DEVCTL_PAYLOAD | PCI_EXP_DEVCTL_PHANTOM | PCI_EXP_DEVCTL_READRQ |
-		     PCI_EXP_DEVCTL_BCR_FLR), 0 },
+	  0xffff & ~(PCI_EXP_DEVCTL_PAYLOAD | PCI_EXP_DEVCTL_PHANTOM | PCI_EXP_DEVCTL_BCR_FLR),
+	  0 },
 	{ CAPABILITY, PCI_CAP_ID_EXP, PCI_EXP_DEVCTL2, 2, 0xffff & ~PCI_EXP_DEVCTL2_ARI, 0 },
 	{ EXTENDED, PCI_EXT_CAP_ID_ERR, PCI_ERR_UNCOR_MASK, 4, ~0U,
 	  PCI_ERR_UNC_INTN | PCI_ERR_UNC_POISON_BLK },

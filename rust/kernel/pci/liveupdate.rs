@@ -7,6 +7,10 @@
 //! [`Device::liveupdate_finish`] when the new kernel's driver has the device back. In between, the
 //! new kernel's PCI core leaves alone what keeps the device working.
 //!
+//! Such a driver says so by [`pci::Driver::LIVEUPDATE`](super::Driver::LIVEUPDATE), or isn't bound
+//! to a device that the previous kernel preserved. Bound to one, it leaves the device alone until
+//! its user has it back.
+//!
 //! `Documentation/PCI/liveupdate.rst` explains the model and the life of a device.
 //!
 //! C header: [`include/linux/pci_liveupdate.h`](srctree/include/linux/pci_liveupdate.h)

@@ -519,7 +519,7 @@ struct file *vfio_pci_liveupdate_open(struct pci_dev *pdev, bool running,
 
 	vdev->liveupdate_retrieved = file;
 	vdev->liveupdate_origin = origin_of(vdev, running);
-	vdev->liveupdate_inherited = running;
+	vdev->liveupdate_inherited = true;
 	memcpy(vdev->liveupdate_registers, *registers, sizeof(*registers));
 	pci_liveupdate_set_user(pdev, PCI_LIVEUPDATE_RETRIEVED);
 
@@ -528,7 +528,7 @@ struct file *vfio_pci_liveupdate_open(struct pci_dev *pdev, bool running,
 
 static bool is_frozen(struct vfio_pci_core_device *vdev)
 {
-	guard(rwsem_read)(&vdev->memory_lock);
+	guard(rwsem_write)(&vdev->memory_lock);
 
 	return vfio_pci_core_is_frozen(vdev);
 }
@@ -549,8 +549,8 @@ static void hand_over_at_once(struct work_struct *work)
 	struct vfio_pci_core_device *vdev =
 		container_of(work, struct vfio_pci_core_device, liveupdate_jump);
 
-	/* Its user may let it sleep. */
-	pm_runtime_resume(&vdev->pdev->dev);
+	/* Its user may let it sleep, and it is not to fall asleep again. */
+	pm_runtime_get_sync(&vdev->pdev->dev);
 
 	guard(device)(&vdev->pdev->dev);
 	hand_over(vdev);
@@ -602,18 +602,16 @@ void vfio_pci_liveupdate_end(void)
 	unregister_reboot_notifier(&reboot_notifier);
 }
 
-/* No user whose device is not handed over may switch bus mastering on after this. */
+/*
+ * A user who is just waking a device that is not handed over is done with it when this has
+ * taken the lock that it takes, and none can begin after that.
+ */
 void vfio_pci_liveupdate_shutdown(struct pci_dev *pdev)
 {
 	struct vfio_pci_core_device *vdev = core_of(pdev);
 
-	if (!vdev)
-		return;
-
-	if (is_frozen(vdev))
+	if (vdev && is_frozen(vdev))
 		hand_over(vdev);
-	else
-		vfio_pci_core_shut_out(vdev);
 }
 
 static int set_feature(struct vfio_pci_core_device *vdev, u32 flags)

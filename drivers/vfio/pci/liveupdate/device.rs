@@ -185,6 +185,18 @@ pub(crate) fn finish_absent((domain, bdf): (u32, u16)) {
     unsafe { bindings::pci_liveupdate_finish_absent(domain as c_int, bdf) };
 }
 
+/// Whether a device was stopped since it was handed over.
+pub(crate) fn is_stopped(pdev: &pci::Device) -> bool {
+    // SAFETY: The device is valid.
+    unsafe { bindings::pci_liveupdate_is_stopped(as_raw(pdev)) }
+}
+
+/// Whether a device was handed over at an address, and is not there.
+pub(crate) fn is_absent((domain, bdf): (u32, u16)) -> bool {
+    // SAFETY: The function accepts any address.
+    unsafe { bindings::pci_liveupdate_is_absent(domain as c_int, bdf) }
+}
+
 /// Stops what was handed over and is not there. Tells whether none of it can be running.
 ///
 /// Context: May sleep.

@@ -119,14 +119,6 @@ void vfio_pci_core_hand_over(struct vfio_pci_core_device *vdev, bool keep_runnin
 }
 EXPORT_SYMBOL_GPL(vfio_pci_core_hand_over);
 
-void vfio_pci_core_shut_out(struct vfio_pci_core_device *vdev)
-{
-	guard(rwsem_write)(&vdev->memory_lock);
-
-	vdev->liveupdate_shut_out = true;
-}
-EXPORT_SYMBOL_GPL(vfio_pci_core_shut_out);
-
 int vfio_pci_core_reset(struct vfio_pci_core_device *vdev)
 {
 	if (!vdev->liveupdate_reset_begun)

@@ -8,6 +8,7 @@
 
 #include <linux/lockdep.h>
 #include <linux/pci.h>
+#include <linux/pci_liveupdate.h>
 #include <linux/types.h>
 #include <linux/vfio.h>
 #include <linux/vfio_pci_core.h>
@@ -70,26 +71,18 @@ void vfio_pci_core_hand_over(struct vfio_pci_core_device *vdev, bool keep_runnin
 			     const u32 *registers);
 
 /**
- * vfio_pci_core_shut_out - keep the user of a device from waking it
- * @vdev: the device, which is not handed over
- *
- * When it wakes, it would be a bus master again if it was one when it fell asleep. To be
- * called before bus mastering is taken from it for good.
- *
- * Context: May sleep. Takes @vdev->memory_lock.
- */
-void vfio_pci_core_shut_out(struct vfio_pci_core_device *vdev);
-
-/**
- * vfio_pci_core_is_shut_out - tell whether the power state of a device has to stay
+ * vfio_pci_core_is_shut_out - tell whether the user of a device must not wake it
  * @vdev: the device
  *
- * Context: Any context.
- * Return: true after vfio_pci_core_shut_out().
+ * When it wakes, it is a bus master again if it was one when it fell asleep, but bus
+ * mastering is taken for good from a device that is not handed over.
+ *
+ * Context: @vdev->memory_lock is held.
+ * Return: true when the machine jumps and the device is not handed over.
  */
 static inline bool vfio_pci_core_is_shut_out(struct vfio_pci_core_device *vdev)
 {
-	return vdev->liveupdate_shut_out;
+	return pci_liveupdate_is_jumping() && !vdev->liveupdate_frozen;
 }
 
 /**

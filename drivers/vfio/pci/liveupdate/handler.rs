@@ -107,7 +107,7 @@ impl FileHandler for Files {
     fn retrieve(handle: Handle) -> Result<ARef<File>> {
         let Some(record) = incoming::record(handle) else {
             pr_err!("liveupdate: the previous kernel's record at {handle} cannot be read\n");
-            incoming::stop_lost(handle);
+            incoming::stop_unclaimed();
             return Err(EINVAL);
         };
         let pdev = incoming::device_of(record).ok_or(ENODEV)?;
@@ -120,9 +120,7 @@ impl FileHandler for Files {
             .and_then(incoming::device_of)
             .is_none()
         {
-            // Then it is for another device, for all we know, which may be running.
-            incoming::stop_lost(handle);
-            return device::stop_absent();
+            return incoming::stop_lost(handle);
         }
 
         match file {

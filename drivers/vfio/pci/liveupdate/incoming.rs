@@ -121,12 +121,33 @@ pub(crate) fn device_of(record: Record) -> Option<ARef<pci::Device>> {
     device_at(record).filter(|pdev| pdev.liveupdate_is_incoming())
 }
 
-/// The record of a file can't be read, or leads nowhere: stops all devices that it may be for.
-pub(crate) fn stop_lost(handle: Handle) {
-    if let Some(pdev) = record(handle).and_then(device_at) {
+/// There is no device that is to be finished with a file: stops what may be running in its place.
+/// Tells whether nothing can be.
+pub(crate) fn stop_lost(handle: Handle) -> bool {
+    let Some(record) = record(handle) else {
+        return stop_unclaimed();
+    };
+
+    if let Some(pdev) = device_at(record) {
+        // It was given to a driver that does not know live update.
+        if device::is_stopped(&pdev) {
+            return true;
+        }
+        // The PCI core does not know of it.
         device::stop_stray(&pdev);
     }
+    // It was handed over, and is not there.
+    if device::is_absent(record.address()) {
+        return device::stop_absent();
+    }
+    stop_unclaimed()
+}
+
+/// A record can't be read, or leads nowhere: it is for another device, for all we know, which may
+/// be running. Stops all that no record leads to.
+pub(crate) fn stop_unclaimed() -> bool {
     device::stop_unclaimed();
+    device::stop_absent()
 }
 
 /// Binds vfio-pci to all devices that the records lead to.
