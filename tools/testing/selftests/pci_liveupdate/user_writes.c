@@ -50,7 +50,8 @@ static void keep_writing(void)
 	if (fd < 0 || fork())
 		return;
 	for (;;) {
-		pwrite(fd, &command, sizeof(command), PCI_COMMAND);
+		lseek(fd, PCI_COMMAND, SEEK_SET);
+		write(fd, &command, sizeof(command));
 		usleep(1000);
 	}
 }
