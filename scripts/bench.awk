@@ -6,8 +6,9 @@
 function ratio(key) { return floor[key] > 0 ? value[key] / floor[key] : 0 }
 
 # Sets what the goal of a figure is, if it has one, and whether it is met.
-function judge(key,    what) {
+function judge(key,    what, part) {
 	goal = met = ""
+	split(key, part, ".")
 	what = key
 	sub(/[.].*/, "", what)
 	if (key == "retrieve.1") {
@@ -23,6 +24,12 @@ function judge(key,    what) {
 	} else if (what == "setup") {
 		goal = "< 100"
 		met = value[key] < 100
+	} else if (key ~ /^scale[.].*[.]1000$/) {
+		goal = "< 2 x that of 250"
+		met = value[key] < 2 * value["scale." part[2] ".250"]
+	} else if (what == "resets" && part[4] > 1) {
+		goal = "< 2 x one"
+		met = value[key] < 2 * value["resets." part[2] ".one.1"]
 	} else if (key == "text.all") {
 		goal = "< 32768"
 		met = value[key] < 32 * 1024
@@ -75,6 +82,20 @@ function table() {
 	rows("finish", "finish *")
 	row("line", "* and a line in the kernel log, which takes", "")
 
+	heading("instructions for each, of so many in a session", "")
+	rows("scale.preserve", "preserve a file with its device")
+	rows("scale.freeze", "freeze it when the kernel is replaced")
+	rows("scale.retrieve", "retrieve it")
+	rows("scale.finish", "finish it")
+
+	heading("milliseconds for all, of so many", "")
+	rows("resets.jump.one", "resets by vfio-pci when the kernel is replaced")
+	rows("resets.jump.ports", "      each behind a port of its own")
+	rows("resets.jump.functions", "      functions of one slot")
+	rows("resets.back.one", "vfio-pci is loaded, and all files are bound")
+	rows("resets.back.ports", "      each behind a port of its own")
+	rows("resets.back.functions", "      functions of one slot")
+
 	print "\n  The least of three counts; what needs a kexec is counted once, so that an interrupt may be in it."
 	heading("bytes for each, of so many", "")
 	rows("bytes", "memory that is preserved")
@@ -99,13 +120,19 @@ function table() {
 	row("jump.100-preserved", "      with 100 devices preserved", "")
 }
 
+function unit_of(key) {
+	if (key ~ /^resets/)
+		return "milliseconds"
+	return key ~ /^(bytes|text|data)/ ? "bytes" : "instructions"
+}
+
 function as_json(    i, key) {
 	printf "{\n%s,\n  \"figures\": {\n", head
 	for (i = 1; i <= nr; i++) {
 		key = keys[i]
 		judge(key)
 		printf "    \"%s\": { \"value\": %s", key, value[key]
-		printf ", \"unit\": \"%s\"", key ~ /^(bytes|text|data)/ ? "bytes" : "instructions"
+		printf ", \"unit\": \"%s\"", unit_of(key)
 		if (floor[key] > 0)
 			printf ", \"floor\": %s, \"ratio\": %.3f", floor[key], ratio(key)
 		if (goal != "")
