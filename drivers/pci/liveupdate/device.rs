@@ -554,9 +554,7 @@ impl<'a> Device<'a> {
 /// The device at an address, if there is one.
 pub(crate) fn at(address: Address) -> Option<ARef<pci::Device>> {
     // SAFETY: The function accepts any address.
-    let dev = unsafe {
-        bindings::pci_liveupdate_get_device(address.domain as c_int, address.bdf)
-    };
+    let dev = unsafe { bindings::pci_liveupdate_get_device(address.domain as c_int, address.bdf) };
 
     // SAFETY: The function gave us a reference to the device.
     NonNull::new(dev).map(|dev| unsafe { ARef::from_raw(dev.cast()) })

@@ -312,7 +312,9 @@ impl Slots {
 
     /// Goes through the devices that have a record.
     pub(crate) fn devices(&self) -> impl Iterator<Item = Device<'_>> {
-        self.devices.iter().map(|(_, kept)| Device::new(&kept.device))
+        self.devices
+            .iter()
+            .map(|(_, kept)| Device::new(&kept.device))
     }
 
     /// The device that has the record for `address`.

@@ -148,7 +148,8 @@ fn preserve(device: Device<'_>, n: usize, nth: c_uint, later: bool) -> Result<At
         expect(!device.path().any(|device| device.is_outgoing()))?;
         expect_filled(slots, n)
     };
-    let Attempt { result, did_fail } = attempt(nth, later, || slots.as_mut().preserve(device, None));
+    let Attempt { result, did_fail } =
+        attempt(nth, later, || slots.as_mut().preserve(device, None));
     let result = is_refused(result)?;
 
     if result {

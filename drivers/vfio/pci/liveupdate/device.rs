@@ -218,9 +218,7 @@ pub(crate) fn address(pdev: &pci::Device) -> (u32, u16) {
 /// The device at an address.
 pub(crate) fn find((domain, bdf): (u32, u16)) -> Option<ARef<pci::Device>> {
     // SAFETY: The function accepts any address.
-    let pdev = unsafe {
-        bindings::pci_liveupdate_get_device(domain as c_int, bdf)
-    };
+    let pdev = unsafe { bindings::pci_liveupdate_get_device(domain as c_int, bdf) };
 
     // SAFETY: The function gave us a reference to the device. `pci::Device` is a transparent
     // wrapper of it.
@@ -241,11 +239,7 @@ pub(crate) fn find((domain, bdf): (u32, u16)) -> Option<ARef<pci::Device>> {
 pub(crate) fn open(pdev: &pci::Device, record: &Record) -> Result<ARef<File>> {
     // SAFETY: The device is valid, and there are as many registers as the function reads.
     let file = from_err_ptr(unsafe {
-        bindings::vfio_pci_liveupdate_open(
-            as_raw(pdev),
-            record.is_running(),
-            record.registers(),
-        )
+        bindings::vfio_pci_liveupdate_open(as_raw(pdev), record.is_running(), record.registers())
     })?;
 
     // SAFETY: We own the reference to the file, and nobody knows the file yet, so its position is
