@@ -50,8 +50,9 @@ void pci_liveupdate_end_removal(void);
 bool pci_liveupdate_is_scanned(int domain, u8 bus);
 
 /*
- * In drivers/pci/liveupdate/numbering.c: let no scan change bus numbers that began before. Fails when one is under
- * way for too long.
+ * In drivers/pci/liveupdate/numbering.c: let no scan change bus numbers that began before.
+ * Fails when one is under way for too long. If it gives 1,
+ * pci_liveupdate_release_bus_numbers() has to follow.
  */
 int pci_liveupdate_hold_bus_numbers(void);
 void pci_liveupdate_release_bus_numbers(void);

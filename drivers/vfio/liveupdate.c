@@ -32,7 +32,8 @@ struct vfio_use *vfio_device_begin_use(struct vfio_device *device, struct vfio_u
 {
 	guard(spinlock)(&device->uses_lock);
 
-	if (device->frozen)
+	/* In the jump nobody changes a device, be it handed over or not. */
+	if (device->frozen || pci_liveupdate_is_jumping())
 		return NULL;
 
 	use->device = device;

@@ -229,8 +229,9 @@ bool pci_liveupdate_is_jumping(void);
  * @values: %PCI_LIVEUPDATE_NR_REGISTERS of them
  *
  * These are bits of the command register, cache line size, latency timer, the command of
- * PCI-X, device control, error reporting and power budgeting. They can be handed over: all
- * kernels have the same registers, in the same order.
+ * PCI-X, device control, error reporting and precision time measurement. They can be handed
+ * over: all kernels have the same registers, in the same order. Nothing is read from a
+ * device that does not answer.
  *
  * Context: May sleep. @dev is awake.
  */

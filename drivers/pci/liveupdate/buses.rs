@@ -30,8 +30,8 @@ use kernel::{
 ///
 /// # Invariants
 ///
-/// The numbers are held.
-pub(crate) struct BusNumbers(());
+/// If it is true, the lock of who scans them is held.
+pub(crate) struct BusNumbers(bool);
 
 impl BusNumbers {
     /// Holds the numbers of bridges, so that `device` can be preserved where it is: a scan that
@@ -44,21 +44,25 @@ impl BusNumbers {
     /// `EBUSY` when buses are being scanned, which is logged.
     pub(crate) fn hold(device: Device<'_>) -> Result<Self> {
         // SAFETY: FFI call without requirements.
-        to_result(unsafe { bindings::pci_liveupdate_hold_bus_numbers() }).inspect_err(|_| {
+        let held = unsafe { bindings::pci_liveupdate_hold_bus_numbers() };
+
+        to_result(held).inspect_err(|_| {
             dev_warn!(
                 device.as_dev(),
                 "liveupdate: cannot be preserved now: buses are being scanned\n"
             );
         })?;
-        // INVARIANT: They are.
-        Ok(Self(()))
+        // INVARIANT: The function says whether it has taken the lock.
+        Ok(Self(held != 0))
     }
 }
 
 impl Drop for BusNumbers {
     fn drop(&mut self) {
-        // SAFETY: By the type invariant.
-        unsafe { bindings::pci_liveupdate_release_bus_numbers() };
+        if self.0 {
+            // SAFETY: By the type invariant.
+            unsafe { bindings::pci_liveupdate_release_bus_numbers() };
+        }
     }
 }
 
@@ -152,7 +156,7 @@ impl Device<'_> {
 
     /// Whether this bridge may get new bus numbers, from `number` on.
     pub(crate) fn may_assign_bus(self, number: i32) -> bool {
-        if self.lost_numbers().load(Relaxed) && (incoming::is_there() || outgoing::keep_buses()) {
+        if self.lost_numbers().load(Relaxed) && (incoming::is_there() || outgoing::is_any()) {
             // This was said of the bridge already if it is the one.
             if !self.is_incoming_bridge() && !self.is_outgoing() {
                 dev_err!(

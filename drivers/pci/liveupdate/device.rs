@@ -241,6 +241,10 @@ impl<'a> Device<'a> {
     /// Records the device for the next kernel, and the bridges above it.
     pub(crate) fn preserve(self) -> Result {
         self.check_preservable()?;
+        // Not to be waited for in vain; it may be removed right after that, too.
+        if self.is_removed() {
+            return Err(ENODEV);
+        }
 
         let outgoing = RECORDS.outgoing()?;
         let bridge = self.wake_bridge()?;
@@ -513,7 +517,11 @@ impl<'a> Device<'a> {
     /// Whether userspace may reset the device, or all that is below it.
     pub(crate) fn may_reset(self) -> Result {
         let why = if !self.is_bridge() {
-            return Ok(());
+            if !self.is_incoming() {
+                return Ok(());
+            }
+            // It would be as it was after that, be it stopped meanwhile or not.
+            "it was preserved by the previous kernel"
         } else if self.is_outgoing() {
             "a device below it is preserved for the next kernel"
         } else if self.is_kept() {

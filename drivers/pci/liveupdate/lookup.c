@@ -15,13 +15,23 @@
 #include "../liveupdate.h"
 #include "../pci.h"
 
-static struct pci_bus *child_with(const struct pci_bus *bus, u8 number)
+/*
+ * Among several that may have it, as ranges overlap while a bridge is scanned, or where
+ * firmware is wrong, the one that does. It is not far down.
+ */
+static struct pci_bus *find_bus(struct pci_bus *bus, u8 number)
 {
-	struct pci_bus *child;
+	struct pci_bus *child, *found;
+
+	if (!bus || bus->number == number)
+		return bus;
 
 	list_for_each_entry(child, &bus->children, node) {
-		if (number >= child->busn_res.start && number <= child->busn_res.end)
-			return child;
+		if (number < child->busn_res.start || number > child->busn_res.end)
+			continue;
+		found = find_bus(child, number);
+		if (found)
+			return found;
 	}
 
 	return NULL;
@@ -48,9 +58,7 @@ struct pci_dev *pci_liveupdate_get_device(int domain, u16 bdf)
 	/* Held by who removes a bus or a device. */
 	guard(rwsem_read)(&pci_bus_sem);
 
-	bus = root_with(domain, PCI_BUS_NUM(bdf));
-	while (bus && bus->number != PCI_BUS_NUM(bdf))
-		bus = child_with(bus, PCI_BUS_NUM(bdf));
+	bus = find_bus(root_with(domain, PCI_BUS_NUM(bdf)), PCI_BUS_NUM(bdf));
 	if (!bus)
 		return NULL;
 

@@ -14,7 +14,7 @@
 
 /*
  * Who scans holds the lock, and so may who removes a device, and waits for its user: do
- * not wait long.
+ * not wait long. Gives 1 if the lock was taken.
  */
 int pci_liveupdate_hold_bus_numbers(void)
 {
@@ -27,11 +27,10 @@ int pci_liveupdate_hold_bus_numbers(void)
 			      false, &pci_rescan_remove_lock))
 		return -EBUSY;
 
-	return 0;
+	return 1;
 }
 
 void pci_liveupdate_release_bus_numbers(void)
 {
-	if (pcibios_assign_all_busses())
-		mutex_unlock(&pci_rescan_remove_lock);
+	mutex_unlock(&pci_rescan_remove_lock);
 }

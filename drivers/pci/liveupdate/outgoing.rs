@@ -39,9 +39,17 @@ use kernel::{
 /// How many devices have a record. It is changed with the records locked.
 static PRESERVED: Atomic<u32> = Atomic::new(0);
 
-/// Whether bus numbers are to stay as they are, as devices are preserved.
+/// Whether any device was ever preserved. It does not change back while buses are scanned.
+static EVER: Atomic<bool> = Atomic::new(false);
+
+/// Whether bus numbers are to stay as they are, as devices are preserved, or were.
 #[inline]
 pub(crate) fn keep_buses() -> bool {
+    EVER.load(Relaxed)
+}
+
+/// Whether any device is preserved.
+pub(crate) fn is_any() -> bool {
     PRESERVED.load(Relaxed) != 0
 }
 
@@ -292,6 +300,7 @@ impl Slots {
                 // which is one of `devices`.
                 unsafe { device.set_outgoing_record(Some(record)) };
                 PRESERVED.add(1, Relaxed);
+                EVER.store(true, Relaxed);
                 Ok(())
             }
             Err(error) => {

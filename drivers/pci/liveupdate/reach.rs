@@ -8,7 +8,11 @@
 use crate::device::Device;
 use kernel::{
     bindings,
-    prelude::*, //
+    prelude::*,
+    sync::atomic::{
+        Atomic,
+        Relaxed, //
+    }, //
 };
 
 impl Device<'_> {
@@ -17,12 +21,24 @@ impl Device<'_> {
         unsafe { bindings::iommu_is_dma_translated(self.as_generic()) }
     }
 
-    /// Whether bus mastering stays on while the kernel is replaced.
+    fn is_needed(&self) -> &Atomic<bool> {
+        // SAFETY: The device is valid. The field is only accessed like this.
+        unsafe { Atomic::from_ptr(&raw mut (*self.as_raw()).liveupdate_needed) }
+    }
+
+    /// Whether bus mastering stays on while the kernel is replaced: in a bridge, if it does in a
+    /// device below, which is asked first, as it is shut down first.
     pub(crate) fn keeps_master_in_jump(self) -> bool {
         if !self.is_outgoing() {
             return false;
         }
-        if self.is_bridge() || !self.is_translated() {
+        if self.is_bridge() {
+            return self.is_needed().load(Relaxed);
+        }
+        if !self.is_translated() {
+            for bridge in self.upstream_bridges() {
+                bridge.is_needed().store(true, Relaxed);
+            }
             return true;
         }
         if self.is_bus_master() {

@@ -41,7 +41,7 @@ static const struct user_register {
 	  PCI_ERR_COR_ADV_NFAT | PCI_ERR_COR_INTERNAL | PCI_ERR_COR_LOG_OVER },
 	{ EXTENDED, PCI_EXT_CAP_ID_ERR, PCI_ERR_CAP, 4,
 	  PCI_ERR_CAP_ECRC_GENE | PCI_ERR_CAP_ECRC_CHKE, 0 },
-	{ EXTENDED, PCI_EXT_CAP_ID_PWR, PCI_PWR_DSR, 1, 0xff, 0 },
+	{ EXTENDED, PCI_EXT_CAP_ID_PTM, PCI_PTM_CTRL, 4, ~0U, 0 },
 };
 
 static_assert(ARRAY_SIZE(user_registers) == PCI_LIVEUPDATE_NR_REGISTERS);
@@ -101,6 +101,10 @@ static void write_register(struct pci_dev *dev, int where, u8 size, u32 value)
 
 void pci_liveupdate_save_registers(struct pci_dev *dev, u32 *values)
 {
+	/* One that does not answer has nothing to say. */
+	if (!pci_device_is_present(dev))
+		return;
+
 	for (unsigned int i = 0; i < ARRAY_SIZE(user_registers); i++) {
 		int where = find(dev, &user_registers[i]);
 
@@ -123,5 +127,9 @@ void pci_liveupdate_restore_registers(struct pci_dev *dev, const u32 *values)
 		if (want != is)
 			write_register(dev, where, reg->size, want);
 	}
+
+	/* As after a reset, unless the machine can't have that. */
+	if (!values && pci_is_pcie(dev))
+		pcie_set_readrq(dev, 512);
 }
 EXPORT_SYMBOL_GPL(pci_liveupdate_restore_registers);

@@ -87,7 +87,7 @@ bool pci_liveupdate_begin_removal(struct pci_dev *dev)
 	lockdep_assert_held(&pci_rescan_remove_lock);
 
 	while (!try_begin_removal(dev)) {
-		if (system_state > SYSTEM_RUNNING)
+		if (system_state > SYSTEM_RUNNING || pci_liveupdate_is_jumping())
 			return false;
 		fsleep(10 * USEC_PER_MSEC);
 	}

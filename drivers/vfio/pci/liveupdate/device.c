@@ -74,6 +74,8 @@ static void reset_for_user(struct work_struct *work)
 	struct vfio_pci_core_device *vdev =
 		container_of(work, struct vfio_pci_core_device, liveupdate_reset);
 
+	/* It may be finished meanwhile, and would fall asleep. */
+	pm_runtime_get_sync(&vdev->pdev->dev);
 	pci_clear_master(vdev->pdev);
 	/* It is tried again when it is opened if this takes too long. */
 	for (unsigned long end = jiffies + HZ; time_before(jiffies, end); fsleep(USEC_PER_MSEC)) {
@@ -81,16 +83,20 @@ static void reset_for_user(struct work_struct *work)
 		if (vdev->liveupdate_reset_result != -EAGAIN || READ_ONCE(vdev->liveupdate_leaving))
 			break;
 	}
+	pm_runtime_put(&vdev->pdev->dev);
 }
 
 static void begin_reset(struct vfio_pci_core_device *vdev)
 {
 	lockdep_assert_held(&devices_lock);
 
-	if (vdev->liveupdate_leaving || vdev->liveupdate_reset_begun)
+	/* Once: who has the device, or its file, has it reset when it is opened. */
+	if (vdev->liveupdate_leaving || vdev->liveupdate_reset_begun ||
+	    vdev->liveupdate_retrieved || READ_ONCE(vdev->vdev.open_count))
 		return;
 
 	vdev->liveupdate_reset_begun = true;
+	vdev->liveupdate_reset_waits = true;
 	queue_work(system_dfl_wq, &vdev->liveupdate_reset);
 }
 
@@ -119,28 +125,32 @@ void vfio_pci_liveupdate_add_device(struct vfio_pci_core_device *vdev)
 }
 
 /*
- * Has a live update given out its file, which nobody has bound? Then it is dead from now
- * on: the device can't be bound by it any more, and who gets another finds it stopped.
+ * If a live update has given out its file, which nobody has bound, that is dead from now
+ * on: the device can't be bound by it any more, and who gets another finds it stopped. So
+ * it must be before anybody can tell that there is no such file any more.
  */
-static bool forget_unbound(struct vfio_pci_core_device *vdev)
+static void stop_unbound(struct vfio_pci_core_device *vdev)
 {
 	struct file *file = vdev->liveupdate_retrieved;
+	struct pci_dev *pdev = vdev->pdev;
 	const char *why = NULL;
 
 	lockdep_assert_held(&devices_lock);
 
 	if (!file)
-		return false;
+		return;
 
 	/* Who releases it waits for our lock. */
 	vfio_device_from_bound_file(file, &why);
 	if (!why)
-		return false;
+		return;
 
+	if (pci_liveupdate_is_incoming(pdev)) {
+		pci_liveupdate_stop_locked(pdev);
+		pci_liveupdate_set_user(pdev, PCI_LIVEUPDATE_CLOSED);
+	}
 	vdev->liveupdate_retrieved = NULL;
 	liveupdate_forget_file(file);
-
-	return true;
 }
 
 /*
@@ -149,24 +159,19 @@ static bool forget_unbound(struct vfio_pci_core_device *vdev)
  */
 void vfio_pci_liveupdate_begin_remove(struct vfio_pci_core_device *vdev)
 {
-	struct pci_dev *pdev = vdev->pdev;
 	struct file *file;
-	bool unbound;
 
 	scoped_guard(mutex, &devices_lock) {
 		vdev->liveupdate_leaving = true;
 		nr_leaving++;
-		unbound = forget_unbound(vdev);
 		file = vdev->liveupdate_file;
 		vdev->liveupdate_file = NULL;
 		if (file)
 			get_file(file);
 	}
 	flush_work(&vdev->liveupdate_reset);
-	if (unbound && pci_liveupdate_is_incoming(pdev)) {
-		pci_liveupdate_stop_locked(pdev);
-		pci_liveupdate_set_user(pdev, PCI_LIVEUPDATE_CLOSED);
-	}
+	scoped_guard(mutex, &devices_lock)
+		stop_unbound(vdev);
 	if (!file)
 		return;
 
@@ -391,8 +396,10 @@ static void restore_registers(struct vfio_pci_core_device *vdev)
 		return;
 
 	vdev->liveupdate_inherited = false;
+	pm_runtime_get_sync(&vdev->pdev->dev);
 	pci_clear_master(vdev->pdev);
 	pci_liveupdate_restore_registers(vdev->pdev, vdev->liveupdate_registers);
+	pm_runtime_put(&vdev->pdev->dev);
 }
 
 /*
@@ -434,13 +441,8 @@ void vfio_pci_liveupdate_was_stopped(struct vfio_pci_core_device *vdev)
 /* Also when its file goes on, as when binding it has failed at last. */
 void vfio_pci_liveupdate_close_device(struct vfio_device *device)
 {
-	struct vfio_pci_core_device *vdev = to_core(device);
-
-	/* It is not to fall asleep before what a user left in its configuration is gone. */
-	pm_runtime_get_noresume(&vdev->pdev->dev);
 	vfio_pci_core_close_device(device);
-	vfio_pci_liveupdate_was_stopped(vdev);
-	pm_runtime_put(&vdev->pdev->dev);
+	vfio_pci_liveupdate_was_stopped(to_core(device));
 }
 
 /*
@@ -528,7 +530,7 @@ struct file *vfio_pci_liveupdate_open(struct pci_dev *pdev, bool running,
 
 static bool is_frozen(struct vfio_pci_core_device *vdev)
 {
-	guard(rwsem_write)(&vdev->memory_lock);
+	guard(rwsem_read)(&vdev->memory_lock);
 
 	return vfio_pci_core_is_frozen(vdev);
 }
@@ -577,7 +579,8 @@ static int hand_over_all(struct notifier_block *nb, unsigned long action, void *
 
 	scoped_guard(mutex, &devices_lock) {
 		hash_for_each(devices, bucket, vdev, liveupdate_node) {
-			if (!is_frozen(vdev))
+			/* It does not change any more, and others are not waited for. */
+			if (!READ_ONCE(vdev->liveupdate_frozen))
 				continue;
 			INIT_WORK(&vdev->liveupdate_jump, hand_over_at_once);
 			queue_work(workers, &vdev->liveupdate_jump);
@@ -602,16 +605,17 @@ void vfio_pci_liveupdate_end(void)
 	unregister_reboot_notifier(&reboot_notifier);
 }
 
-/*
- * A user who is just waking a device that is not handed over is done with it when this has
- * taken the lock that it takes, and none can begin after that.
- */
 void vfio_pci_liveupdate_shutdown(struct pci_dev *pdev)
 {
 	struct vfio_pci_core_device *vdev = core_of(pdev);
 
-	if (vdev && is_frozen(vdev))
+	if (!vdev)
+		return;
+
+	if (is_frozen(vdev))
 		hand_over(vdev);
+	else if (pci_liveupdate_is_jumping())
+		vfio_pci_core_shut_out(vdev, vdev->liveupdate_registers);
 }
 
 static int set_feature(struct vfio_pci_core_device *vdev, u32 flags)

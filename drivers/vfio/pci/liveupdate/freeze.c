@@ -119,13 +119,34 @@ void vfio_pci_core_hand_over(struct vfio_pci_core_device *vdev, bool keep_runnin
 }
 EXPORT_SYMBOL_GPL(vfio_pci_core_hand_over);
 
+void vfio_pci_core_shut_out(struct vfio_pci_core_device *vdev, const u32 *registers)
+{
+	struct pci_dev *pdev = vdev->pdev;
+
+	if (!READ_ONCE(vdev->vdev.open_count) || !pci_device_is_present(pdev))
+		return;
+
+	/* Who is in a system call, or handles an interrupt, writes back what he has read. */
+	guard(mutex)(&vdev->igate);
+	vfio_pci_set_irqs_ioctl(vdev, VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_TRIGGER,
+				vdev->irq_type, 0, 0, NULL);
+
+	vfio_pci_zap_and_down_write_memory_lock(vdev);
+	vdev->liveupdate_frozen = true;
+	vdev->liveupdate_shut_out = true;
+	pci_clear_master(pdev);
+	pci_liveupdate_restore_registers(pdev, registers);
+	up_write(&vdev->memory_lock);
+}
+EXPORT_SYMBOL_GPL(vfio_pci_core_shut_out);
+
 int vfio_pci_core_reset(struct vfio_pci_core_device *vdev)
 {
-	if (!vdev->liveupdate_reset_begun)
+	if (!vdev->liveupdate_reset_waits)
 		return pci_try_reset_function(vdev->pdev);
 
 	flush_work(&vdev->liveupdate_reset);
-	vdev->liveupdate_reset_begun = false;
+	vdev->liveupdate_reset_waits = false;
 	/* Who had its lock has it no more. */
 	if (vdev->liveupdate_reset_result == -EAGAIN)
 		return pci_try_reset_function(vdev->pdev);

@@ -71,6 +71,19 @@ void vfio_pci_core_hand_over(struct vfio_pci_core_device *vdev, bool keep_runnin
 			     const u32 *registers);
 
 /**
+ * vfio_pci_core_shut_out - take a device from its user for good
+ * @vdev: the device, which is not handed over
+ * @registers: what was in there before its first user had it, see
+ *             pci_liveupdate_save_registers()
+ *
+ * What was mapped of it is not any more, its interrupts are off, and so is bus mastering.
+ * What its user has written to its configuration is gone.
+ *
+ * Context: May sleep. The machine jumps. Takes @vdev->igate and memory_lock.
+ */
+void vfio_pci_core_shut_out(struct vfio_pci_core_device *vdev, const u32 *registers);
+
+/**
  * vfio_pci_core_is_shut_out - tell whether the user of a device must not wake it
  * @vdev: the device
  *
@@ -82,7 +95,8 @@ void vfio_pci_core_hand_over(struct vfio_pci_core_device *vdev, bool keep_runnin
  */
 static inline bool vfio_pci_core_is_shut_out(struct vfio_pci_core_device *vdev)
 {
-	return pci_liveupdate_is_jumping() && !vdev->liveupdate_frozen;
+	return vdev->liveupdate_shut_out ||
+	       (pci_liveupdate_is_jumping() && !vdev->liveupdate_frozen);
 }
 
 /**

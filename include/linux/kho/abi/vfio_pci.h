@@ -47,8 +47,8 @@
  *            wide as it is, 0 for one that the device lacks: command, cache line size,
  *            latency timer; PCI-X command; device control and device control 2 of the PCI
  *            Express capability; uncorrectable error mask and severity, correctable error
- *            mask, and capabilities and control of Advanced Error Reporting; data select
- *            of Power Budgeting.
+ *            mask, and capabilities and control of Advanced Error Reporting; control of
+ *            Precision Time Measurement.
  */
 struct vfio_pci_ser {
 	u32 version;

@@ -43,9 +43,10 @@ static const struct plu_id nvme[] = {
 #define ASLEEP		(&plu.dev[3])
 #define STUBBORN	(&plu.dev[4])
 #define NVME		(&plu.dev[5])
-/* As they are looked at last; and its virtual function */
+/* As they are looked at last; its virtual function; and the port above the first one */
 #define NR_DEVICES	6
 #define VIRTUAL		6
+#define PORT		7
 #define SESSION		"vfio-leftover"
 #define MEMORY_TOKEN	0x3e3
 #define IOVA		0x100000
@@ -118,7 +119,7 @@ static void have_virtual_function(char *bdf, size_t size)
 
 static void kernel_a(void)
 {
-	char bdfs[(NR_DEVICES + 1) * PLU_BDF_SIZE] = "", virtual[PLU_BDF_SIZE];
+	char bdfs[(NR_DEVICES + 2) * PLU_BDF_SIZE] = "", virtual[PLU_BDF_SIZE];
 	struct vfio_pci_device *v;
 	struct iommu *iommu;
 	int session;
@@ -148,6 +149,8 @@ static void kernel_a(void)
 		strcat(bdfs, ",");
 	}
 	strcat(bdfs, virtual);
+	strcat(bdfs, ",");
+	strcat(bdfs, plu_upstream(HAS_MSI, 0)->bdf);
 	vlu_look_last(bdfs, memory.region.vaddr);
 	plu_check("all are outgoing");
 }
@@ -199,6 +202,8 @@ static void kernel_b(void)
 	plu_ok(was_awake(LOW_POWER) && was_awake(ASLEEP), "those that slept were awake");
 	plu_ok(vlu_looked(memory.region.vaddr, VIRTUAL, PCI_VENDOR_ID) == 0xffff ||
 	       !was_master(VIRTUAL), "a virtual function did no DMA");
+	plu_ok(vlu_looked(memory.region.vaddr, PORT, PCI_VENDOR_ID) != 0xffff &&
+	       !was_master(PORT), "nor did a port let any through, as none was to go on below");
 	plu_ok(!plu_exists(plu_sysfs(NVME, "virtfn0")), "it is not there any more");
 
 	iommu = iommu_init("iommufd");
@@ -219,7 +224,7 @@ static const struct plu_test test = {
 	.also = nvme,
 	.stage = {
 		{ .run = kernel_a, .plan = 8, .cmdline = VLU_CMDLINE },
-		{ .run = kernel_b, .plan = 16, .cmdline = VLU_CMDLINE },
+		{ .run = kernel_b, .plan = 17, .cmdline = VLU_CMDLINE },
 	},
 };
 
