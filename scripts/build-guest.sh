@@ -3,7 +3,8 @@
 #
 # build-guest.sh DIRECTORY: makes there what a guest starts from: bzImage, and initramfs.cpio with busybox, the selftests
 # and their init, the kernel's modules, and the kernel again for the next kexec. initramfs-off.cpio has the kernel
-# that lacks the feature too, if that one has been built. rootfs/ stays, for programs that the host asks something.
+# that lacks the feature too, and bzImage-plain is one without patches, if they have been built. rootfs/ stays, for
+# programs that the host asks something.
 # PLU_GUEST=OTHER makes it a copy of another guest, with another kernel and its own modules.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
@@ -91,6 +92,7 @@ build_guest() {
 	install_kernel "$VARIANT" "$out/rootfs" bzImage modules
 	cp "$obj/arch/x86/boot/bzImage" "$out/bzImage"
 	pack "$out/rootfs" "$out/initramfs.cpio"
+	[ ! -f "$BASE/plain/built" ] || cp "$BASE/plain/arch/x86/boot/bzImage" "$out/bzImage-plain"
 	if [ -f "$BASE/off/built" ]; then
 		install_kernel off "$out/rootfs-off" bzImage-off modules-off
 		pack "$out/rootfs-off" "$out/off.cpio"

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # build-kernel.sh [VARIANT...]: brings the work tree up to date and builds kernels from it, main, debug, kcsan, off, norust,
-# bench or bench-off, each in its own object folder. A kernel whose inputs are all as they were is left alone.
+# bench or bench-off, each in its own object folder; or plain, from a tree without patches and overlay. A kernel whose
+# inputs are all as they were is left alone.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/toolchain.sh"
@@ -25,6 +26,10 @@ inputs() {
 	{
 		toolchain_id
 		fragment "$1"
+		if [ "$1" = plain ]; then
+			[ -z "${KDIR:-}" ] || (cd "$SOURCE" && find . -type f -printf '%P %s %T@\n' | LC_ALL=C sort)
+			return
+		fi
 		overlay_files | grep -vE '^(tools|Documentation)/' | cut -f2 | tr '\n' '\0' | sorted_hash
 		find "$TOP/patches" -name '*.patch' -print0 | sorted_hash
 		[ -z "${KDIR:-}" ] || (cd "$SOURCE" && find . -type f -printf '%P %s %T@\n' | LC_ALL=C sort)
@@ -93,7 +98,7 @@ progress() {
 }
 
 build() {
-	local variant=$1 obj=$BASE/$1 want start=$EPOCHREALTIME total=0 hash tools like
+	local variant=$1 obj=$BASE/$1 want start=$EPOCHREALTIME total=0 hash tools like targets=(bzImage)
 	mkdir -p "$obj"
 	want=$(inputs "$variant")
 	if [ "${FORCE:-0}" != 1 ] && [ "$(cat "$obj/built" 2>/dev/null)" = "$want" ]; then
@@ -130,7 +135,8 @@ build() {
 	# How many steps a whole build has is known from the last one.
 	[ -f "$obj/vmlinux" ] || total=$(awk -v v="$variant" '$1 == v { print $2 }' "$fragments/steps")
 	say "  kernel ($variant) is being built; log: $obj/build.log"
-	if ! "${KMAKE[@]}" -C "$SOURCE" O="$obj" bzImage modules headers 2>&1 | tee "$obj/build.log" | progress "${total:-0}"; then
+	[ "$variant" = plain ] || targets+=(modules headers)
+	if ! "${KMAKE[@]}" -C "$SOURCE" O="$obj" "${targets[@]}" 2>&1 | tee "$obj/build.log" | progress "${total:-0}"; then
 		say ''
 		grep -v '(non-fatal' "$obj/build.log" | grep -nE -m1 -A25 '(^|[^_a-z])error(\[|:| )|\*\*\* ' || tail -n 25 "$obj/build.log"
 		die "the kernel ($variant) was not built after $(seconds_since "$start") s. The whole log: $obj/build.log"
@@ -144,4 +150,11 @@ lock
 use_toolchain
 find_base
 update_tree
-for variant in "${@:-$VARIANT}"; do build "$variant"; done
+for variant in "${@:-$VARIANT}"; do
+	if [ "$variant" = plain ]; then
+		update_plain
+		(SOURCE=$PLAIN build plain)
+	else
+		build "$variant"
+	fi
+done

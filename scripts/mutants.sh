@@ -78,11 +78,13 @@ fi
 mkdir -p "$own"
 exec {own_lock}>"$own/lock"
 flock -n "$own_lock" || die "other mutants are being tested: $own is in use."
-"$TOP/scripts/build-kernel.sh" main || exit
+"$TOP/scripts/build-kernel.sh" main plain || exit
 [ -d "$own/source" ] || need_space "$CACHE" 4000 "copies of a kernel's sources and objects"
 same_config || rm -rf "$own/main"
 step "sources copied" copy_source
 [ -d "$own/main" ] || step "objects copied" copy_main
+# No mutation is in this one.
+ln -sfn ../plain "$own/plain"
 unlock
 step "kernel built without a mutation" build
 export PLU_BUILD=$BUILD/mutants

@@ -20,6 +20,7 @@ kunit)
 	extra="kunit.enable=1 kunit.autorun=1 kunit_shutdown=poweroff"
 	done=''
 	stages=6 ;;
+like_unpatched) exec "$TOP/scripts/like-unpatched.sh" ;;
 luo_*)
 	extra="kunit.enable=0 plu.test=$name plu.stages=2 plu.stage=1"
 	stages=2 ;;
@@ -32,15 +33,8 @@ luo_*)
 	[ "$name" != config_off ] || initrd=$GUEST/initramfs-off.cpio ;;
 esac
 
-rm -f "$log"
 qemu_command "$GUEST/bzImage" "$initrd" "$COMMAND_LINE $extra" "$topology"
-limit=$(deadline "$stages")
-code=0
-timeout --foreground -k 5 "$limit" "${QEMU[@]}" -serial "file:$log" </dev/null >"$log.qemu" 2>&1 || code=$?
-
-touch "$log"
-verdict=$(how_ended "$code" "$log" "$limit"
-	LC_ALL=C awk -v done="$done" -f "$TOP/scripts/judge.awk" "$log")
+verdict=$(run_guest "$log" "$stages" "$done")
 if [ "$name" = kunit ] && [ -z "$verdict" ]; then
 	verdict=$(cd "$TOP" && scripts/kunit-suites.sh "$log")
 fi
@@ -50,7 +44,5 @@ case $verdict in
 skip:*) say "$verdict"; exit 4 ;;
 esac
 say "$verdict"
-say "the end of its log:"
-grep -v '^[[:space:]]*$' "$log" | tail -n 12 | tr -d '\r' | sed 's/^/    /'
-say "the whole log: $log"
+show_end "$log"
 exit 1

@@ -29,6 +29,7 @@ lock
 "$TOP/scripts/setup.sh" || exit
 kernels=("$VARIANT")
 [[ " ${tests[*]} " != *" config_off "* ]] || kernels+=(off norust)
+[[ " ${tests[*]} " != *" like_unpatched "* ]] || [ "$VARIANT" != main ] || kernels+=(plain)
 "$TOP/scripts/build-kernel.sh" "${kernels[@]}" || exit
 make_guest || exit
 unlock

@@ -21,6 +21,7 @@ find_base() {
 		[ -n "$BASE" ] || die "the kernel's sources are not there: scripts/setup.sh gets them."
 	fi
 	SOURCE=$BASE/source
+	PLAIN=$BASE/source-plain
 }
 
 # copy_kdir: the user's tree as it is now into the work tree, but for what overlay and patches own in either.
@@ -65,6 +66,28 @@ update_tree() {
 		fi
 		lay "$SOURCE" "$SOURCE"
 	fi
+}
+
+# update_plain: makes the tree PLAIN exactly base, with neither patches nor overlay. What is the same in the work tree is a
+# link to it, which costs next to no room: files there are replaced, and never written to.
+update_plain() {
+	local files new=$SCRATCH/plain path
+	mapfile -t files < <(patched_files "$SOURCE/$STATE"/patches/*.patch)
+	mkdir -p "$PLAIN" "$new"
+	original_files "$SOURCE" "$new" "${files[@]}"
+	{
+		printf '%s\n' "$STATE" "${files[@]}"
+		cut -d' ' -f3- "$SOURCE/$STATE/files"
+	} | sed 's,^,/,' >"$SCRATCH/exclude-plain"
+	rsync -a --delete --link-dest="$SOURCE" --exclude-from="$SCRATCH/exclude-plain" "$SOURCE/" "$PLAIN/"
+	for path in "${files[@]}"; do
+		if [ ! -f "$new/$path" ]; then
+			rm -f "$PLAIN/$path"
+		elif ! cmp -s "$new/$path" "$PLAIN/$path"; then
+			mkdir -p "$PLAIN/$(dirname "$path")"
+			cp --remove-destination "$new/$path" "$PLAIN/$path"
+		fi
+	done
 }
 
 # copy_objects FROM TO: kbuild remembers absolute paths, and would compile everything again without its new ones.

@@ -105,3 +105,22 @@ deadline() {
 	case $VARIANT in debug | kcsan) seconds=$(( seconds * 6 )) ;; esac
 	echo "$seconds"
 }
+
+# run_guest LOG STAGES DONE [ARGUMENT...]: runs the guest of QEMU, with more arguments, which says DONE if all went well.
+# Prints what is wrong, a line each, or "skip: why".
+run_guest() {
+	local log=$1 code=0 limit
+	limit=$(deadline "$2")
+	rm -f "$log"
+	timeout --foreground -k 5 "$limit" "${QEMU[@]}" "${@:4}" -serial "file:$log" </dev/null >"$log.qemu" 2>&1 || code=$?
+	touch "$log"
+	how_ended "$code" "$log" "$limit"
+	LC_ALL=C awk -v done="$3" -f "$TOP/scripts/judge.awk" "$log"
+}
+
+# show_end LOG
+show_end() {
+	say "the end of its log:"
+	sed '/^[[:space:]]*$/d' "$1" | tail -n 12 | tr -d '\r' | sed 's/^/    /'
+	say "the whole log: $1"
+}

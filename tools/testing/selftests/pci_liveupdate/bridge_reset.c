@@ -83,6 +83,26 @@ static bool all_refuse(const char *path, const char *why)
 	return ok;
 }
 
+/* What asks for no reset gives what it gives for any device. */
+static bool takes_no_other(const char *path)
+{
+	const struct plu_device *d = plu_at(path);
+	bool ok = true;
+
+	for (unsigned int level = 0; level < plu_level(d); level++) {
+		const struct plu_device *bridge = plu_upstream(d, level);
+		unsigned int said = plu_times_said_of(bridge, REFUSED);
+
+		if (plu_exists(plu_sysfs(bridge, "reset")))
+			ok &= plu_write_file(plu_sysfs(bridge, "reset"), "0\n") == -EINVAL &&
+			      plu_write_file(plu_sysfs(bridge, "reset"), "2\n") == -EINVAL;
+		ok &= !plu_write_file(plu_sysfs(bridge, "reset_subordinate"), "0\n") &&
+		      plu_times_said_of(bridge, REFUSED) == said;
+	}
+
+	return ok;
+}
+
 static bool can_be_reset(const struct plu_device *bridge, const char *file)
 {
 	unsigned int said = plu_times_said_of(bridge, REFUSED);
@@ -144,6 +164,8 @@ static void kernel_a(void)
 	plu_ok(keeps_bus_mastering(KEPT, OUTGOING), "nothing up to the root port can be reset");
 	plu_ok(keeps_bus_mastering(CONVENTIONAL, OUTGOING),
 	       "nor can the bridge to the conventional bus");
+	plu_ok(takes_no_other(KEPT) && takes_no_other(CONVENTIONAL),
+	       "what is not asking for a reset gives what it always does");
 	plu_check("the devices are outgoing, and work");
 	plu_ok(allows(BESIDE, 0) && all_allow(OTHER),
 	       "bridges with nothing of that below can be reset");
@@ -189,7 +211,7 @@ static void kernel_b(void)
 static const struct plu_test test = {
 	.name = "bridge_reset",
 	.stage = {
-		{ .run = kernel_a, .plan = 9 },
+		{ .run = kernel_a, .plan = 10 },
 		{ .run = kernel_b, .plan = 11 },
 	},
 };

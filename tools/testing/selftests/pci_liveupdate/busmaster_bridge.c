@@ -158,7 +158,7 @@ static void kernel_b(void)
 	plu_rescan();
 	plu_ok(!plu_is_bus_master(plu_at(KEPT)->bdf), "it is found again, and was stopped");
 	find_again(plu_upstream(plu_at(KEPT), 2), "the root port above it");
-	plu_ok(is_master_once_disabled(KEPT),
+	plu_ok(is_master_once_disabled(KEPT_PCI),
 	       "a preserved device is a bus master when it is disabled without a driver");
 	plu_ok(!is_master_once_disabled(OTHER), "another is not");
 	plu_check("the devices are incoming");

@@ -179,17 +179,18 @@ static bool is_above_others(const char *bdf)
 	return true;
 }
 
+/* The last numbers of the others follow each other, and nobody has one in between. */
 static void replug_beside_others(void)
 {
-	unsigned int before = secondary(OTHER);
+	unsigned int before = secondary(FULL);
 	char parameters[32];
 
-	snprintf(parameters, sizeof(parameters), "device=%s", OTHER);
-	plu_ok(!is_above_others(OTHER), "a port has a bus number below that of others");
+	snprintf(parameters, sizeof(parameters), "device=%s", FULL);
+	plu_ok(!is_above_others(FULL), "a port has a bus number below that of others");
 	plu_gives(plu_load_module("external/pci_liveupdate_replug", parameters), 0,
 		  "it is replaced");
-	plu_say("0x%02x, and was 0x%02x", secondary(OTHER), before);
-	plu_ok(is_above_others(OTHER), "it gets one above those of all others");
+	plu_say("0x%02x, and was 0x%02x", secondary(FULL), before);
+	plu_ok(is_above_others(FULL), "it gets one above those of all others");
 }
 
 static void plug_in_where_kept(void)

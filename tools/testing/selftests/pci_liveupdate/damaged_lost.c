@@ -2,7 +2,8 @@
 /*
  * A hand-over that cannot be read, and a bridge that came up without bus numbers, as
  * after a reset: nothing can be at work below it, so it is not one of those that are kept
- * as they are.
+ * as they are. One that has lost only the first of its bus numbers is: it lets something
+ * through.
  */
 
 #include <stdio.h>
@@ -16,13 +17,15 @@ static const char *topology(void)
 {
 	return "-device edu,addr=3\n"
 		"-device pcie-root-port,id=rp1,chassis=1,addr=4 -device edu,bus=rp1\n"
-		"-device pcie-root-port,id=rp2,chassis=2,addr=5 -device edu,bus=rp2";
+		"-device pcie-root-port,id=rp2,chassis=2,addr=5 -device edu,bus=rp2\n"
+		"-device pcie-root-port,id=rp3,chassis=3,addr=6";
 }
 
 #define SESSION		"damaged_lost"
 
 #define KEPT		"0000:00:04.0"
 #define LOST		"0000:00:05.0"
+#define HALF_LOST	"0000:00:06.0"
 
 /* What is set by hand, and what the command line wants instead */
 #define BY_HAND		(PCI_ACS_SV | PCI_ACS_CR)
@@ -56,11 +59,13 @@ static void preserve_and_lie(void)
 
 	plu_config_write(KEPT, controls_of(KEPT), 2, BY_HAND);
 	plu_config_write(LOST, controls_of(LOST), 2, BY_HAND);
+	plu_config_write(HALF_LOST, controls_of(HALF_LOST), 2, BY_HAND);
 }
 
 static void reset(void)
 {
 	plu_config_write(LOST, PCI_PRIMARY_BUS, 4, 0);
+	plu_config_write(HALF_LOST, PCI_SECONDARY_BUS, 1, 0);
 }
 
 /* Its driver switches that off when it goes. */
@@ -90,6 +95,8 @@ static void find_unreadable(void)
 	       "a bridge with bus numbers is as it was");
 	plu_ok(plu_config_read(LOST, controls_of(LOST), 2) == CONFIGURED,
 	       "one that has lost them is set up as any other");
+	plu_ok(plu_config_read(HALF_LOST, controls_of(HALF_LOST), 2) == BY_HAND,
+	       "one that has one of them is not");
 	plu_ok(is_master_without_driver(KEPT),
 	       "the first stays a bus master when its driver goes");
 	plu_ok(!is_master_without_driver(LOST), "the other does not");
@@ -109,7 +116,7 @@ static const struct plu_test test = {
 	.qemu = topology,
 	.stage = {
 		{ .run = preserve_and_lie, .plan = 1, .before_jump = reset },
-		{ .run = find_unreadable, .plan = 6, .cmdline = CMDLINE },
+		{ .run = find_unreadable, .plan = 7, .cmdline = CMDLINE },
 	},
 };
 

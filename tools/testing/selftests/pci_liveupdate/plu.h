@@ -145,6 +145,8 @@ size_t plu_until(const char *text, char c);
 
 /* Wait until something is so, but not for ever: false if it is not so then. */
 bool plu_wait_for(bool (*condition)(void *arg), void *arg);
+/* The same of what may take longer: as many seconds. */
+bool plu_wait_seconds(unsigned int seconds, bool (*condition)(void *arg), void *arg);
 
 /*
  * Wait until a child of this process either waits in the kernel, undisturbed by signals,

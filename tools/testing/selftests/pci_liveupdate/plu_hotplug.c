@@ -12,6 +12,13 @@
 
 #include "plu.h"
 
+/*
+ * Seconds that a slot has. Its driver waits for a second after it has switched the power
+ * off, and as long for an answer to each command; those of other slots are before it in the
+ * queue for the lock of the PCI core; and the machine may be busy.
+ */
+#define SLOT_DEADLINE	60
+
 static unsigned int slot_control(const struct plu_device *port)
 {
 	unsigned int pos = plu_capability(port->bdf, PCI_CAP_ID_EXP);
@@ -49,7 +56,7 @@ bool plu_wait_until_empty(struct plu_device *port)
 {
 	struct plu_device *d;
 
-	if (!plu_wait_for(is_empty, port))
+	if (!plu_wait_seconds(SLOT_DEADLINE, is_empty, port))
 		return false;
 
 	for (d = plu.dev; d < plu_end(); d++)
@@ -113,7 +120,7 @@ static bool has_file(void *arg)
 bool plu_plug_in(struct plu_device *d, const char *what)
 {
 	tell("device_add", what);
-	if (!plu_wait_for(has_file, d))
+	if (!plu_wait_seconds(SLOT_DEADLINE, has_file, d))
 		return false;
 
 	/* The model may know nothing of it but where it was. */

@@ -132,7 +132,7 @@ bool plu_cmdline(const char *key, char *buf, size_t size)
 	return found;
 }
 
-bool plu_wait_for(bool (*condition)(void *arg), void *arg)
+bool plu_wait_seconds(unsigned int seconds, bool (*condition)(void *arg), void *arg)
 {
 	struct timespec now, start;
 
@@ -141,10 +141,15 @@ bool plu_wait_for(bool (*condition)(void *arg), void *arg)
 		if (condition(arg))
 			return true;
 		clock_gettime(CLOCK_MONOTONIC, &now);
-		if (now.tv_sec - start.tv_sec > DEADLINE)
+		if (now.tv_sec - start.tv_sec > seconds)
 			return false;
 		poll(NULL, 0, 1);
 	}
+}
+
+bool plu_wait_for(bool (*condition)(void *arg), void *arg)
+{
+	return plu_wait_seconds(DEADLINE, condition, arg);
 }
 
 static char state_of(int pid)

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * What is preserved, a device or a bridge above it, can neither be unbound from its
- * driver nor removed through sysfs, and the kernel names it. What is not can be both:
+ * driver nor removed through sysfs, and the kernel names it. To write 0 where 1 removes
+ * does nothing, as ever. What is not preserved can be both:
  * devices and bridges beside it, the same ones when they are not preserved any more,
  * and those that the previous kernel has preserved.
  */
@@ -37,6 +38,25 @@ static bool refuses_to(int (*call)(struct plu_device *d), struct plu_device *d)
 		plu_times_said(message) - said);
 
 	return false;
+}
+
+/* Is a 0 taken, and nothing made of it, for the device and each bridge above it? */
+static bool takes_zero(struct plu_device *d)
+{
+	unsigned int said = plu_times_said("cannot be unbound or removed"), level = 0;
+	struct plu_device *at = d;
+	bool ok = true;
+
+	for (; at; at = plu_upstream(d, level++)) {
+		int ret = plu_write_file(plu_sysfs(at, "remove"), "0\n");
+
+		if (!ret && plu_exists(plu_sysfs(at, "config")))
+			continue;
+		plu_say("%s: gives %d", at->bdf, ret);
+		ok = false;
+	}
+
+	return ok && plu_times_said("cannot be unbound or removed") == said;
 }
 
 static void close_file(struct plu_device *d)
@@ -110,6 +130,7 @@ static void kernel_a(void)
 	plu_check("three devices are outgoing, two of them behind a switch");
 
 	plu_ok(refuses_all(d), "nothing up to the root port can be unbound or removed");
+	plu_ok(takes_zero(d), "a 0 that is written to remove is neither refused nor obeyed");
 	plu_ok(refuses_all(beside), "nor from the other");
 	plu_ok(refuses_all(plu_at(CONVENTIONAL)), "nor the bridge to conventional PCI");
 	plu_check("the devices are outgoing, as they were");
@@ -157,7 +178,7 @@ static void kernel_b(void)
 static const struct plu_test test = {
 	.name = "unbind_refused",
 	.stage = {
-		{ .run = kernel_a, .plan = 10 },
+		{ .run = kernel_a, .plan = 11 },
 		{ .run = kernel_b, .plan = 7 },
 	},
 };
