@@ -166,12 +166,12 @@ static unsigned int check_lines(const char *file, const char *text, bool incomin
 
 static char list[(PLU_MAX_DEVICES + PLU_MAX_BRIDGES) * 320];
 
+static int list_result;
+
 /*
  * Read the list. Whoever resets a device, or reads the list as well, has it locked for a
  * while, so that its driver can't be told.
  */
-static int list_result;
-
 static bool nobody_is_busy(void *path)
 {
 	list_result = plu_read_file(path, list, sizeof(list));
