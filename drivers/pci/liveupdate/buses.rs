@@ -5,8 +5,8 @@
 //! Requester IDs have bus numbers in them, and completions find their way by those that bridges
 //! have. So once a device was handed over, no bridge that has numbers gets others. Bridges that
 //! have none get some that are free, unless they are on a bus with a preserved bridge that lost its
-//! own: the devices below it may still be using those. So it is already while a device is preserved,
-//! also where numbers are assigned anew by each scan.
+//! own: the devices below it may still be using those. So it is already from the first device on
+//! that is preserved, also where numbers are assigned anew by each scan.
 
 use crate::{
     device::Device,

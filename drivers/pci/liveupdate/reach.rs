@@ -44,7 +44,8 @@ impl Device<'_> {
         if self.is_bus_master() {
             dev_warn!(
                 self.as_dev(),
-                "liveupdate: an IOMMU translates its DMA: bus mastering is off until its driver switches it on\n"
+                "liveupdate: an IOMMU translates its DMA: bus mastering is off \
+                 until its driver switches it on\n"
             );
         }
         false

@@ -237,7 +237,7 @@ bool vfio_pci_liveupdate_can_preserve(struct file *file)
  * not to be stopped, which can't be changed any more, and what was in there before.
  */
 int vfio_pci_liveupdate_set_preserved(struct pci_dev *pdev, struct file *file, bool *running,
-				      u32 (*registers)[VFIO_PCI_SER_NR_REGISTERS])
+				      u32 *registers)
 {
 	struct vfio_pci_core_device *vdev;
 
@@ -249,7 +249,7 @@ int vfio_pci_liveupdate_set_preserved(struct pci_dev *pdev, struct file *file, b
 
 	vdev->liveupdate_file = file;
 	*running = vdev->liveupdate_keep_running;
-	memcpy(*registers, vdev->liveupdate_registers, sizeof(*registers));
+	memcpy(registers, vdev->liveupdate_registers, sizeof(vdev->liveupdate_registers));
 
 	return 0;
 }
@@ -504,7 +504,7 @@ static u32 origin_of(struct vfio_pci_core_device *vdev, bool running)
 }
 
 struct file *vfio_pci_liveupdate_open(struct pci_dev *pdev, bool running,
-				      const u32 (*registers)[VFIO_PCI_SER_NR_REGISTERS])
+				      const u32 *registers)
 {
 	struct vfio_pci_core_device *vdev;
 	struct file *file;
@@ -522,7 +522,7 @@ struct file *vfio_pci_liveupdate_open(struct pci_dev *pdev, bool running,
 	vdev->liveupdate_retrieved = file;
 	vdev->liveupdate_origin = origin_of(vdev, running);
 	vdev->liveupdate_inherited = true;
-	memcpy(vdev->liveupdate_registers, *registers, sizeof(*registers));
+	memcpy(vdev->liveupdate_registers, registers, sizeof(vdev->liveupdate_registers));
 	pci_liveupdate_set_user(pdev, PCI_LIVEUPDATE_RETRIEVED);
 
 	return file;

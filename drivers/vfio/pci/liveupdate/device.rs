@@ -100,16 +100,16 @@ pub(crate) fn can_preserve(file: &File) -> bool {
 /// `ENODEV` when it is just being removed.
 pub(crate) fn set_preserved(pdev: &pci::Device, file: &File) -> Result<(bool, Registers)> {
     let mut running = false;
-    let mut registers = [0; _];
+    let mut registers: Registers = [0; _];
 
-    // SAFETY: The device is valid. LUO has a reference to the file, until it unpreserves the file,
-    // before which the function is called with null.
+    // SAFETY: The device is valid, and there are as many registers as the function writes. LUO has
+    // a reference to the file, until it unpreserves the file, before which the device forgets it.
     to_result(unsafe {
         bindings::vfio_pci_liveupdate_set_preserved(
             as_raw(pdev),
             file.as_ptr(),
             &mut running,
-            &mut registers,
+            registers.as_mut_ptr(),
         )
     })?;
     Ok((running, registers))
@@ -239,7 +239,11 @@ pub(crate) fn find((domain, bdf): (u32, u16)) -> Option<ARef<pci::Device>> {
 pub(crate) fn open(pdev: &pci::Device, record: &Record) -> Result<ARef<File>> {
     // SAFETY: The device is valid, and there are as many registers as the function reads.
     let file = from_err_ptr(unsafe {
-        bindings::vfio_pci_liveupdate_open(as_raw(pdev), record.is_running(), record.registers())
+        bindings::vfio_pci_liveupdate_open(
+            as_raw(pdev),
+            record.is_running(),
+            record.registers().as_ptr(),
+        )
     })?;
 
     // SAFETY: We own the reference to the file, and nobody knows the file yet, so its position is
