@@ -68,13 +68,16 @@ static inline bool pci_liveupdate_keep_setup(struct pci_dev *dev)
 }
 
 /*
- * Must bus mastering stay on in @dev? Always in a bridge, in any other device until
- * it has a driver, whose business it is then.
+ * Must bus mastering stay on in @dev? In a bridge as long as a device below is incoming,
+ * whatever became of the bridge, in any other device until it has a driver, whose business
+ * it is then.
  */
 static inline bool pci_liveupdate_keep_master(struct pci_dev *dev)
 {
-	return pci_liveupdate_keep_setup(dev) &&
-	       (pci_is_bridge(dev) || !dev->driver);
+	if (pci_is_bridge(dev))
+		return unlikely(dev->liveupdate_inherits) && pci_liveupdate_is_kept(dev);
+
+	return pci_liveupdate_keep_setup(dev) && !dev->driver;
 }
 
 /* Can @dev have the driver @drv, as far as live update is concerned? */
