@@ -204,7 +204,8 @@ static void kernel_d(void)
 		for (const struct figures *f = few; f >= many; f--)
 			plu_say("figure scale.%s.%u %llu", steps[step], f->devices,
 				(unsigned long long)cost_of_one(f, step));
-		plu_ok(cost_of_one(many, step) < cost_of_one(few, step) * 2,
+		plu_ok(cost_of_one(many, step) < cost_of_one(few, step) * 2 ||
+		       !stopwatch_tells(),
 		       "%s: each of %u devices costs what each of %u does", steps[step],
 		       many->devices, few->devices);
 	}
