@@ -12,6 +12,8 @@
  * - its type of header, 0; that it is no virtual function; that it is not removed; its
  *   vendor and device, 0, to which no quirk applies; that it has no IOMMU: all zeroed;
  * - whether it has a driver, but nothing of that;
+ * - its command register, which says that INTx is disabled, as in most devices that are
+ *   handed over;
  * - its reference count and its name, which device_initialize() and dev_set_name() see
  *   to.
  *
@@ -36,6 +38,16 @@ static struct pci_bus *buses;
 static struct pci_dev *devices;
 static unsigned int made;
 
+static int read_command(struct pci_bus *bus, unsigned int devfn, int where, int size,
+			u32 *value)
+{
+	*value = where == PCI_COMMAND ? PCI_COMMAND_INTX_DISABLE : 0;
+
+	return PCIBIOS_SUCCESSFUL;
+}
+
+static struct pci_ops ops = { .read = read_command };
+
 static int make_buses(void)
 {
 	unsigned int nr = NR_DOMAINS * BUSES_PER_DOMAIN;
@@ -55,6 +67,7 @@ static int make_buses(void)
 	for (unsigned int i = 0; i < nr; i++) {
 		buses[i].number = i % BUSES_PER_DOMAIN;
 		buses[i].sysdata = &domains[i / BUSES_PER_DOMAIN];
+		buses[i].ops = &ops;
 	}
 
 	return 0;
