@@ -36,8 +36,8 @@ use kernel::{
     xarray::PlainXArray, //
 };
 
-/// How many devices have a record. It is changed with the records locked.
-static PRESERVED: Atomic<u32> = Atomic::new(0);
+/// How many devices have a record.
+static PRESERVED: Atomic<i32> = Atomic::new(0);
 
 /// Whether any device was ever preserved. It does not change back while buses are scanned.
 static EVER: Atomic<bool> = Atomic::new(false);
@@ -264,7 +264,7 @@ impl Slots {
         // these, as there is only one object of this type that devices refer to.
         unsafe { self.as_mut().remove(record) };
         self.project().devices.remove(key);
-        PRESERVED.store(PRESERVED.load(Relaxed) - 1, Relaxed);
+        PRESERVED.add(-1, Relaxed);
     }
 
     /// Gives a device that has none a record, and takes a reference to the device.
@@ -374,7 +374,7 @@ impl PinnedDrop for Slots {
     fn drop(self: Pin<&mut Self>) {
         // There is one if its driver didn't unpreserve it before the last file was unpreserved.
         for device in self.devices() {
-            PRESERVED.store(PRESERVED.load(Relaxed) - 1, Relaxed);
+            PRESERVED.add(-1, Relaxed);
             // SAFETY: The records are on their way out, so nobody else can be using them.
             unsafe { device.set_outgoing_record(None) };
             if !device.is_bridge() {

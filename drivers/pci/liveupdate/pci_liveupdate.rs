@@ -34,7 +34,9 @@
 //! 1. What our callers hold, or `consistency` takes: the PCI core's `pci_rescan_remove_lock` when a
 //!    device is set up or removed, LUO's locks of the session and the file, and
 //!    `luo_register_rwlock`, when a driver's file handler is called, the lock of the device when a
-//!    driver is bound. LUO holds `luo_session_serialize_rwsem` while its data is frozen.
+//!    driver is bound. LUO holds `luo_session_serialize_rwsem` while its data is frozen. Who
+//!    preserves a device has LUO's already, so he only tries `pci_rescan_remove_lock`, for a second:
+//!    see [`buses::BusNumbers`].
 //! 2. LUO's mutex of the outgoing data, or of the incoming data. LUO holds it in all callbacks of
 //!    [`Records`], and takes it whenever a reference to the data is got or put.
 //! 3. The mutex of the outgoing records, in [`outgoing::Outgoing`]. It is taken by who has a

@@ -3,12 +3,13 @@
  * PCI Live Update: what one user leaves in a device's configuration, and the next one must
  * not find.
  *
- * These are the registers, and bits of them, that VFIO lets a user write, that mean the
- * same in all devices, and that a device keeps. All others are virtual or the kernel's, or
- * the vendor's, of which VFIO does not know either what was there. Error reporting is not
- * even cleared by a reset.
+ * These are the registers, and bits of them, that VFIO lets a user write knowingly, and
+ * that a device keeps. All others are virtual or the kernel's; or VFIO lets them through as
+ * they are, as it does not know what they mean: the vendor's, and capabilities that it
+ * hides. Error reporting is not even cleared by a reset.
  */
 
+#include <linux/bitfield.h>
 #include <linux/export.h>
 #include <linux/pci.h>
 #include <linux/pci_liveupdate.h>
@@ -29,8 +30,8 @@ static const struct user_register {
 	{ CAPABILITY, PCI_CAP_ID_PCIX, PCI_X_CMD, 2,
 	  PCI_X_CMD_DPERR_E | PCI_X_CMD_ERO | PCI_X_CMD_MAX_READ | PCI_X_CMD_MAX_SPLIT, 0 },
 	{ CAPABILITY, PCI_CAP_ID_EXP, PCI_EXP_DEVCTL, 2,
-	  0xffff & ~(PCI_EXP_DEVCTL_PAYLOAD | PCI_EXP_DEVCTL_PHANTOM | PCI_EXP_DEVCTL_BCR_FLR),
-	  0 },
+	  0xffff & ~(PCI_EXP_DEVCTL_PAYLOAD | PCI_EXP_DEVCTL_PHANTOM | PCI_EXP_DEVCTL_READRQ |
+		     PCI_EXP_DEVCTL_BCR_FLR), 0 },
 	{ CAPABILITY, PCI_CAP_ID_EXP, PCI_EXP_DEVCTL2, 2, 0xffff & ~PCI_EXP_DEVCTL2_ARI, 0 },
 	{ EXTENDED, PCI_EXT_CAP_ID_ERR, PCI_ERR_UNCOR_MASK, 4, ~0U,
 	  PCI_ERR_UNC_INTN | PCI_ERR_UNC_POISON_BLK },
@@ -45,6 +46,8 @@ static const struct user_register {
 };
 
 static_assert(ARRAY_SIZE(user_registers) == PCI_LIVEUPDATE_NR_REGISTERS);
+
+#define DEVCTL	4	/* of them */
 
 /* Where it is, or 0 if the device does not have it. */
 static int find(struct pci_dev *dev, const struct user_register *reg)
@@ -115,6 +118,11 @@ EXPORT_SYMBOL_GPL(pci_liveupdate_save_registers);
 
 void pci_liveupdate_restore_registers(struct pci_dev *dev, const u32 *values)
 {
+	int request = 512;
+
+	if (!pci_device_is_present(dev))
+		return;
+
 	for (unsigned int i = 0; i < ARRAY_SIZE(user_registers); i++) {
 		const struct user_register *reg = &user_registers[i];
 		int where = find(dev, reg);
@@ -128,8 +136,11 @@ void pci_liveupdate_restore_registers(struct pci_dev *dev, const u32 *values)
 			write_register(dev, where, reg->size, want);
 	}
 
-	/* As after a reset, unless the machine can't have that. */
-	if (!values && pci_is_pcie(dev))
-		pcie_set_readrq(dev, 512);
+	/* The PCI core knows what the machine can't have, and what is no size at all. */
+	if (!pci_is_pcie(dev))
+		return;
+	if (values)
+		request = 128 << FIELD_GET(PCI_EXP_DEVCTL_READRQ, values[DEVCTL]);
+	pcie_set_readrq(dev, request);
 }
 EXPORT_SYMBOL_GPL(pci_liveupdate_restore_registers);

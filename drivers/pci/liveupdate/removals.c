@@ -9,10 +9,8 @@
  */
 
 #include <linux/delay.h>
-#include <linux/export.h>
 #include <linux/iopoll.h>
 #include <linux/kernel.h>
-#include <linux/kexec.h>
 #include <linux/lockdep.h>
 #include <linux/spinlock.h>
 
@@ -54,12 +52,6 @@ int pci_liveupdate_hold_off_removals(void)
 
 	return -EBUSY;
 }
-
-bool pci_liveupdate_is_jumping(void)
-{
-	return unlikely(kexec_in_progress);
-}
-EXPORT_SYMBOL_GPL(pci_liveupdate_is_jumping);
 
 void pci_liveupdate_let_removals_go_on(void)
 {

@@ -78,6 +78,7 @@ static void reset_for_user(struct work_struct *work)
 	pm_runtime_get_sync(&vdev->pdev->dev);
 	pci_clear_master(vdev->pdev);
 	/* It is tried again when it is opened if this takes too long. */
+	vdev->liveupdate_reset_result = -EAGAIN;
 	for (unsigned long end = jiffies + HZ; time_before(jiffies, end); fsleep(USEC_PER_MSEC)) {
 		vdev->liveupdate_reset_result = pci_try_reset_function(vdev->pdev);
 		if (vdev->liveupdate_reset_result != -EAGAIN || READ_ONCE(vdev->liveupdate_leaving))

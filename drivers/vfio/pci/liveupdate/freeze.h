@@ -90,7 +90,8 @@ void vfio_pci_core_shut_out(struct vfio_pci_core_device *vdev, const u32 *regist
  * When it wakes, it is a bus master again if it was one when it fell asleep, but bus
  * mastering is taken for good from a device that is not handed over.
  *
- * Context: @vdev->memory_lock is held.
+ * Context: Any context. With @vdev->memory_lock held, it does not become true meanwhile but
+ *          by the jump itself, and vfio_pci_core_shut_out() waits.
  * Return: true when the machine jumps and the device is not handed over.
  */
 static inline bool vfio_pci_core_is_shut_out(struct vfio_pci_core_device *vdev)
