@@ -65,7 +65,7 @@ static void quiesce(struct vfio_pci_core_device *vdev, const u32 *registers)
 	struct pci_dev *pdev = vdev->pdev;
 	struct pci_dev *bridge = NULL;
 
-	/* Only one that is alone is reset by way of the bridge. Others don't wait for each other. */
+	/* Only one that is alone is reset by way of the bridge. Others need not wait for it. */
 	if (list_is_singular(&pdev->bus->devices))
 		bridge = pci_upstream_bridge(pdev);
 

@@ -155,8 +155,8 @@ static void compare(unsigned int jump)
 {
 	const struct resets *one = &notes.resets[0], *many = &notes.resets[jump];
 
-	plu_ok(many->jump < 2 * one->jump || !stopwatch_tells(), "%s: %u resets take as long as one at the jump",
-	       kinds[jump], many->devices);
+	plu_ok(many->jump < 2 * one->jump || !stopwatch_tells(),
+	       "%s: %u resets take as long as one at the jump", kinds[jump], many->devices);
 	plu_ok(many->back < 2 * one->back || !stopwatch_tells(),
 	       "%s: and when they are taken over", kinds[jump]);
 }
