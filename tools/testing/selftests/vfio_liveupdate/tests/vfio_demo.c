@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Not a test but a demonstration, with the same means: what a virtual machine monitor
- * sees of a live update, in lines of which ../pci_liveupdate/demo.h tells. A row is
+ * sees of a live update, in lines of which demo.h tells. A row is
  *
  *	demo: row WHEN | FILE | ADDRESS | BAR 0 | DMA
  */
@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "../pci_liveupdate/demo.h"
+#include "demo.h"
 #include "vlu.h"
 
 static const char *topology(void)

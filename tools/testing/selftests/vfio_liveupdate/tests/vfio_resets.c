@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../pci_liveupdate/stopwatch.h"
+#include "stopwatch.h"
 #include "vlu.h"
 
 #define DEVICES		8

@@ -11,8 +11,8 @@
 
 #include <libvfio.h>
 
-#include "../pci_liveupdate/edu.h"
-#include "../pci_liveupdate/plu.h"
+#include "edu.h"
+#include "plu.h"
 
 /* Of each kernel: the test driver of PCI Live Update is not to bind the devices. */
 #define VLU_CMDLINE		"plu.modules=none vfio_pci.enable_sriov=1 intel_iommu=on"

@@ -23,7 +23,7 @@
  * `-c STAGE` prints what that stage's kernel wants on its command line, `-k STAGE`
  * which kernel image it is, if not the same again.
  *
- * The file `init` in this folder does the same without anybody's help, as the
+ * The file `init` in the folder above does the same without anybody's help, as the
  * first process of an initramfs.
  *
  * How a test works: it says what it expects of each device in a model,
@@ -47,7 +47,7 @@
 
 #include <linux/types.h>
 
-#include "../kselftest.h"
+#include "kselftest.h"
 
 #define PLU_DRIVER	"pci_liveupdate_test"
 #define PLU_DEBUGFS	"/sys/kernel/debug/pci_liveupdate"

@@ -25,7 +25,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "../kselftest.h"
+#include "kselftest.h"
 
 /*
  * The first rounds differ, as memory is taken from here and there. In the others, there
