@@ -18,9 +18,15 @@ function judge(key,    what, part) {
 	} else if (what == "retrieve" && key != "retrieve.0" || what == "hit" || what == "miss") {
 		goal = "<= 1.25 x floor"
 		met = ratio(key) <= 1.25
-	} else if (key == "preserve.65536" || key == "unpreserve.65536") {
+	} else if (key == "preserve.65536") {
+		goal = "<= 1.2 x that of 64, < 1000"
+		met = value[key] <= 1.2 * value[what ".64"] && value[key] < 1000
+	} else if (key == "unpreserve.65536") {
 		goal = "<= 1.2 x that of 64"
 		met = value[key] <= 1.2 * value[what ".64"]
+	} else if (what == "freeze" && part[2] >= 64) {
+		goal = "<= 100"
+		met = value[key] <= 100
 	} else if (what == "setup") {
 		goal = "< 100"
 		met = value[key] < 100
@@ -79,6 +85,7 @@ function table() {
 	rows("adopt", "set up a device that was handed over *")
 	rows("preserve", "preserve *")
 	rows("unpreserve", "unpreserve *")
+	rows("freeze", "write it down when the kernel is replaced")
 	rows("finish", "finish *")
 	row("line", "* and a line in the kernel log, which takes", "")
 
@@ -103,7 +110,7 @@ function table() {
 	decimals = 0
 	heading("bytes", "")
 	row("text.crate", "code: the crate", "")
-	row("text.exports", "      what it exports to modules", "")
+	row("text.exports", "      its parts in C", "")
 	row("text.hooks", "      what is called in the PCI core", "")
 	row("text.kernel-crate", "      Rust abstractions that were added for it", "")
 	row("text.helpers", "      and their helpers in C", "")

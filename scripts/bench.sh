@@ -84,7 +84,7 @@ measure() {
 }
 
 # figures ROUND: "KEY VALUE FLOOR" for all that was measured in it. Of several counts the least; what a floor is for is
-# in drivers/pci/liveupdate/bench_floor.c.
+# in drivers/pci/liveupdate/bench/floor.c.
 figures() {
 	LC_ALL=C awk '
 		$2 != "figure" || ($4 ~ /^(hit|miss)$/ && $5 == 0) { next }
@@ -157,14 +157,14 @@ pci_core() {
 sizes() {
 	local obj=$BASE/bench ours=$BASE/bench/drivers/pci/liveupdate helpers text data not_ours
 	# The benchmark, and what is there for the test driver.
-	not_ours=$(functions 'pci_liveupdate(5bench|11consistency|6rescan)' "$ours/pci_liveupdate.o")
+	not_ours=$(functions 'pci_liveupdate(5bench|5tests)' "$ours/pci_liveupdate.o")
 	# What is written for the crate in other places: in the kernel crate and its helpers, and by our patches for KHO and LUO.
-	helpers=$(sed -nE 's/.*(rust_helper_[a-z_]+)\(.*/\1/p' "$TOP"/rust/helpers/{kho,pci_liveupdate}.c | sort -u | paste -sd '|')
+	helpers=$(sed -nE 's/.*(rust_helper_[a-z_]+)\(.*/\1/p' "$TOP"/rust/helpers/{iommu,pci_liveupdate,pm_runtime}.c | sort -u | paste -sd '|')
 	text=(
 		"crate $(( $(sections "$TEXT" "$ours/pci_liveupdate.o") - not_ours ))"
-		"exports $(sections "$TEXT" "$ours/exports.o")"
+		"exports $(sections "$TEXT" "$ours/"{exports,jump,lookup,numbering,private,registers,removals}.o)"
 		"hooks $(( $(pci_core bench "$TEXT") - $(pci_core bench-off "$TEXT") ))"
-		"kernel-crate $(functions '6kernel(3kho|10liveupdate|6xarray5plain|3pci10liveupdate|10miscdevice(4file|5named))' "$obj/rust/kernel.o")"
+		"kernel-crate $(functions '6kernel(3kho|10liveupdate|6xarray6values|3pci(10liveupdate|4lock|8topology))' "$obj/rust/kernel.o")"
 		"helpers $(functions "^($helpers)$" "$obj/rust/helpers/helpers.o")"
 		"luo $(functions '^(kho_claim_page|kho_try_restore_folio|kho_peek|luo_flb_(freeze|unfreeze|file_unpreserve_one))$' \
 			"$obj/kernel/liveupdate/"{kexec_handover,luo_flb}.o)"

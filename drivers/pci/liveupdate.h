@@ -2,7 +2,7 @@
 /*
  * PCI Live Update: what the PCI core calls.
  *
- * The functions are written in Rust, in drivers/pci/liveupdate/entry.rs, where they
+ * The functions are written in Rust, in drivers/pci/liveupdate/hooks.rs, where they
  * are documented. The inline ones in front of some of them test a flag in the device,
  * which is false wherever there is no hand-over.
  */
@@ -17,7 +17,7 @@
 #include <linux/types.h>
 
 #ifdef CONFIG_PCI_LIVEUPDATE
-void pci_liveupdate_setup_device(struct pci_dev *dev);
+void pci_liveupdate_look_up(struct pci_dev *dev);
 void pci_liveupdate_cleanup_device(struct pci_dev *dev);
 void pci_liveupdate_device_added(struct pci_dev *dev);
 void pci_liveupdate_device_removed(struct pci_dev *dev);
@@ -46,6 +46,13 @@ bool pci_liveupdate_are_removals_held_off(void);
 bool pci_liveupdate_begin_removal(struct pci_dev *dev);
 void pci_liveupdate_end_removal(void);
 
+/* In drivers/pci/liveupdate/private.c */
+extern bool pci_liveupdate_looks_up;
+bool pci_liveupdate_is_removed(struct pci_dev *dev);
+bool pci_liveupdate_needs_acs_quirk(struct pci_dev *dev);
+/* The name of the method that a reset of @dev tries first */
+const char *pci_liveupdate_reset_method(struct pci_dev *dev);
+
 /* In drivers/pci/liveupdate/lookup.c: was the bus looked for, and all that is on it? */
 bool pci_liveupdate_is_scanned(int domain, u8 bus);
 
@@ -56,6 +63,17 @@ bool pci_liveupdate_is_scanned(int domain, u8 bus);
  */
 int pci_liveupdate_hold_bus_numbers(void);
 void pci_liveupdate_release_bus_numbers(void);
+
+/*
+ * Is @dev incoming? It is being set up: its address is known, and nobody else can use it
+ * yet. From now on its address can be asked for without its bus.
+ */
+static inline void pci_liveupdate_setup_device(struct pci_dev *dev)
+{
+	dev->liveupdate_domain = pci_domain_nr(dev->bus);
+	if (unlikely(READ_ONCE(pci_liveupdate_looks_up)))
+		pci_liveupdate_look_up(dev);
+}
 
 /*
  * Must the settings of @dev be left alone, since it is incoming? Not if it was removed

@@ -16,7 +16,6 @@
 #include <linux/types.h>
 
 struct liveupdate_file_handler;
-struct pci_dev_ser;
 
 /**
  * enum pci_liveupdate_user - how far the user of an incoming device has come
@@ -136,34 +135,19 @@ void pci_liveupdate_finish_absent(int domain, u16 bdf);
 struct pci_dev *pci_liveupdate_get_device(int domain, u16 bdf);
 
 /**
- * pci_liveupdate_outgoing - the record of a device for the next kernel
+ * pci_liveupdate_outgoing - tell whether a device is outgoing
  * @dev: the device
+ *
+ * An outgoing device is preserved for the next kernel. A bridge is while a device below
+ * it is.
  *
  * Context: Any context. The answer changes with pci_liveupdate_preserve() and
- *          pci_liveupdate_unpreserve(), and the record goes away with the latter.
- * Return: the record, or NULL when @dev is not preserved.
+ *          pci_liveupdate_unpreserve().
+ * Return: true if @dev is outgoing.
  */
-static inline const struct pci_dev_ser *pci_liveupdate_outgoing(struct pci_dev *dev)
+static inline bool pci_liveupdate_outgoing(struct pci_dev *dev)
 {
 	return READ_ONCE(dev->liveupdate_outgoing);
-}
-
-/**
- * pci_liveupdate_incoming - the record of a device by the previous kernel
- * @dev: the device
- *
- * A bridge keeps the pointer when it is finished, as does a device that was finished by
- * another &struct pci_dev in the same place. So look into the record only as long as
- * something below @dev, or @dev itself, is incoming for sure.
- *
- * Context: Any context. The record goes away when the last file is finished that
- *          the PCI core's data is bound to.
- * Return: the record, or NULL when the previous kernel did not preserve @dev, or when
- *         it was finished by itself.
- */
-static inline const struct pci_dev_ser *pci_liveupdate_incoming(struct pci_dev *dev)
-{
-	return READ_ONCE(dev->liveupdate_incoming);
 }
 
 /**
@@ -177,6 +161,20 @@ static inline const struct pci_dev_ser *pci_liveupdate_incoming(struct pci_dev *
  * Return: true if @dev is incoming.
  */
 bool pci_liveupdate_is_incoming(struct pci_dev *dev);
+
+/**
+ * pci_liveupdate_incoming - pci_liveupdate_is_incoming(), for many devices
+ * @dev: the device
+ *
+ * Costs next to nothing where nothing was handed over.
+ *
+ * Context: Any context.
+ * Return: true if @dev is incoming.
+ */
+static inline bool pci_liveupdate_incoming(struct pci_dev *dev)
+{
+	return unlikely(dev->liveupdate_inherits) && pci_liveupdate_is_incoming(dev);
+}
 
 /**
  * pci_liveupdate_stop - stop a device that may be doing DMA
@@ -325,14 +323,14 @@ static inline struct pci_dev *pci_liveupdate_get_device(int domain, u16 bdf)
 	return NULL;
 }
 
-static inline const struct pci_dev_ser *pci_liveupdate_outgoing(struct pci_dev *dev)
+static inline bool pci_liveupdate_outgoing(struct pci_dev *dev)
 {
-	return NULL;
+	return false;
 }
 
-static inline const struct pci_dev_ser *pci_liveupdate_incoming(struct pci_dev *dev)
+static inline bool pci_liveupdate_incoming(struct pci_dev *dev)
 {
-	return NULL;
+	return false;
 }
 
 static inline bool pci_liveupdate_is_incoming(struct pci_dev *dev)

@@ -35,6 +35,7 @@ pub use self::flb::{
     FileLifecycleBound,
     Flb,
     IncomingRef,
+    Outgoing,
     OutgoingRef, //
 };
 

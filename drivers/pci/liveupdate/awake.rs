@@ -6,19 +6,13 @@
 //! before it. So it does not sleep, and with it no bridge above it does, until it is finished. Nor
 //! does the bridge above an outgoing device.
 
-use crate::device::Device;
+use crate::state::Device;
 use kernel::{
     bindings,
     error::to_result,
     pci,
     prelude::*,
-    sync::{
-        aref::ARef,
-        atomic::{
-            Atomic,
-            Relaxed, //
-        }, //
-    }, //
+    sync::aref::ARef, //
 };
 
 /// A device that does not sleep while this exists, nor does any bridge above it.
@@ -59,27 +53,5 @@ impl Device<'_> {
                     error.to_errno()
                 );
             })
-    }
-
-    fn is_kept_awake(&self) -> &Atomic<bool> {
-        // SAFETY: The device is valid. The field is only accessed like this.
-        unsafe { Atomic::from_ptr(&raw mut (*self.as_raw()).liveupdate_awake) }
-    }
-
-    /// Keeps a device that is being set up, and awake, from sleeping if it is incoming.
-    pub(crate) fn keep_awake(self) {
-        if self.is_incoming() {
-            // SAFETY: The device is valid.
-            unsafe { bindings::pm_runtime_get_noresume(self.as_generic()) };
-            self.is_kept_awake().store(true, Relaxed);
-        }
-    }
-
-    /// Lets the device sleep, as it is not incoming any more.
-    pub(crate) fn let_sleep(self) {
-        if self.is_kept_awake().xchg(false, Relaxed) {
-            // SAFETY: The device is valid, and was counted by `keep_awake()`.
-            unsafe { bindings::pm_runtime_put(self.as_generic()) };
-        }
     }
 }

@@ -6,21 +6,13 @@
 //! device only if somebody wants that, who names it in `driver_override`. Then the device is
 //! stopped first, and nobody can have it back any more.
 
-use crate::device::Device;
+use crate::state::Device;
 use kernel::{
     prelude::*,
-    sync::atomic::{
-        Atomic,
-        Relaxed, //
-    }, //
+    sync::atomic::Relaxed, //
 };
 
 impl Device<'_> {
-    fn was_refused(&self) -> &Atomic<bool> {
-        // SAFETY: The device is valid. The field is only accessed like this.
-        unsafe { Atomic::from_ptr(&raw mut (*self.as_raw()).liveupdate_refused) }
-    }
-
     /// Whether the device can have the driver of this name, which does not know live update.
     ///
     /// Below a bridge there may be devices that can't be stopped by way of it.
@@ -28,7 +20,7 @@ impl Device<'_> {
         if !self.is_kept() || (is_override && !self.is_bridge()) {
             return true;
         }
-        if !self.was_refused().xchg(true, Relaxed) {
+        if !self.refused().xchg(true, Relaxed) {
             dev_info!(
                 self.as_dev(),
                 "liveupdate: not bound to {}, which does not know live update\n",

@@ -9,16 +9,15 @@
 //! that is preserved, also where numbers are assigned anew by each scan.
 
 use crate::{
-    device::Device,
     incoming,
     outgoing,
-    record::Address,
-    removed, //
+    state::Device, //
 };
 use kernel::{
     bindings,
     error::to_result,
     ffi::c_int,
+    pci::Address,
     prelude::*,
     sync::atomic::{
         Atomic,
@@ -99,9 +98,8 @@ impl Device<'_> {
 
     /// Whether a device at `address` is below this incoming bridge.
     pub(crate) fn leads_to(self, address: Address) -> bool {
-        let domain = self.with_incoming(|record| record.address().domain);
-
-        domain == Some(address.domain)
+        self.is_incoming()
+            && self.address().domain == address.domain
             && self.bus_numbers().is_some_and(|numbers| {
                 let [_, secondary, subordinate, _] = numbers.to_le_bytes();
 
@@ -122,9 +120,7 @@ impl Device<'_> {
     /// Lets nothing through the bridge any more if it has lost its bus numbers, as what was at
     /// `address` may be below it.
     pub(crate) fn stop_lost_below(self, address: Address) {
-        if self.has_lost_bus_numbers()
-            && self.with_incoming(|record| record.address().domain) == Some(address.domain)
-        {
+        if self.has_lost_bus_numbers() && self.address().domain == address.domain {
             dev_warn!(
                 self.as_dev(),
                 "liveupdate: what is below it can't be found: its bus mastering is off\n"
@@ -142,7 +138,9 @@ impl Device<'_> {
     /// Takes note that this bridge has no valid bus numbers.
     pub(crate) fn bus_numbers_lost(self) {
         // One that was switched off meanwhile has none, but nothing below it is at work either.
-        let is_incoming = self.is_incoming_bridge() && !removed::was(self.address());
+        let was_removed = |records: &incoming::Records| records.lock().was_removed(self.address());
+        let is_incoming =
+            self.is_incoming_bridge() && !incoming::records().is_some_and(was_removed);
 
         if !is_incoming && !self.is_outgoing() {
             return;

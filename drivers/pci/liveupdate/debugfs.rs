@@ -9,20 +9,16 @@
 //! - `status`: the version of the format, what became of the hand-over, and numbers.
 
 use crate::{
-    device::{
-        self,
-        Device, //
+    abi::{
+        Record,
+        VERSION, //
     },
+    flb::FLB,
     incoming::{
         self,
         Outcome, //
     },
-    record::{
-        Address,
-        Record,
-        VERSION, //
-    },
-    RECORDS, //
+    state::Device, //
 };
 use kernel::{
     bindings,
@@ -32,10 +28,8 @@ use kernel::{
         Writer, //
     },
     fmt,
-    kho::Handle,
     pci,
-    prelude::*,
-    sync::aref::ARef, //
+    prelude::*, //
 };
 
 /// The files, which are there as long as this is.
@@ -70,42 +64,32 @@ impl Files {
     }
 }
 
-/// A record as it was at one moment.
-///
-/// Copied, as what is said of its device may take long to find out, and the records need not stay
-/// for that.
-#[derive(Clone, Copy)]
-struct Snapshot {
-    address: Address,
-    refcount: u16,
+/// Copies records, as what is said of their devices may take long to find out, and the records need
+/// not stay for that.
+fn copy(records: impl Iterator<Item = Record>) -> Result<KVVec<Record>> {
+    let mut copies = KVVec::new();
+
+    for record in records {
+        copies.push(record, GFP_KERNEL)?;
+    }
+    Ok(copies)
 }
 
-impl Snapshot {
-    fn all<'a>(records: impl Iterator<Item = &'a Record>) -> Result<KVVec<Self>> {
-        let mut snapshots = KVVec::new();
-
-        for record in records {
-            snapshots.push(
-                Self {
-                    address: record.address(),
-                    refcount: record.refcount(),
-                },
-                GFP_KERNEL,
-            )?;
-        }
-        Ok(snapshots)
-    }
-
-    fn write(self, device: Option<&ARef<pci::Device>>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { address, refcount } = self;
-
-        f.write_fmt(fmt!("{address} refcount={refcount} driver="))?;
-        match device {
-            Some(device) => {
-                Device::new(device).with_driver_name(|name| f.write_fmt(fmt!("{name}")))
-            }
-            None => f.write_str("none"),
-        }
+fn write_record(
+    record: &Record,
+    device: Option<&pci::Device>,
+    f: &mut fmt::Formatter<'_>,
+) -> fmt::Result {
+    f.write_fmt(fmt!(
+        "{} refcount={} driver=",
+        record.address(),
+        record.refcount
+    ))?;
+    // Who removes the device has locked it, and may be waiting for who asks for the name.
+    match device.map(|device| device.try_lock()) {
+        None => f.write_str("none"),
+        Some(None) => f.write_str("busy"),
+        Some(Some(locked)) => f.write_fmt(fmt!("{}", locked.driver_name().unwrap_or(c"none"))),
     }
 }
 
@@ -186,18 +170,18 @@ struct OutgoingFile;
 
 impl Writer for OutgoingFile {
     fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Ok(outgoing) = RECORDS.outgoing() else {
+        let Ok(data) = FLB.outgoing() else {
             return Ok(());
         };
-        let snapshots = Snapshot::all(outgoing.lock().iter());
+        let records = copy(data.lock().records());
 
-        drop(outgoing);
-        let Ok(snapshots) = snapshots else {
+        drop(data);
+        let Ok(records) = records else {
             return f.write_str("no memory\n");
         };
 
-        for snapshot in &snapshots {
-            snapshot.write(device::at(snapshot.address).as_ref(), f)?;
+        for record in &records {
+            write_record(record, pci::Device::find(record.address()).as_deref(), f)?;
             f.write_str("\n")?;
         }
         Ok(())
@@ -208,34 +192,24 @@ struct IncomingFile;
 
 impl Writer for IncomingFile {
     fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Ok(incoming) = RECORDS.incoming() else {
+        let Some(records) = incoming::records() else {
             return Ok(());
         };
-        let Ok(records) = incoming.object() else {
-            return Ok(());
-        };
-
-        if !incoming::is_there() {
-            return Ok(());
-        }
-
-        let snapshots = Snapshot::all(records.iter());
-
-        drop(incoming);
-        let Ok(snapshots) = snapshots else {
+        let Ok(records) = copy(records.iter()) else {
             return f.write_str("no memory\n");
         };
 
-        for snapshot in &snapshots {
-            let address = snapshot.address;
-            let device = device::at(address);
-            let state = State::of(snapshot.refcount, device.as_deref().map(Device::new));
+        for record in &records {
+            let address = record.address();
+            let device = pci::Device::find(address);
+            let device = device.as_deref().map(Device::new);
+            let state = State::of(record.refcount, device);
 
-            snapshot.write(device.as_ref(), f)?;
+            write_record(record, device.as_deref(), f)?;
             f.write_fmt(fmt!(
                 " finished={} stopped={} state={} # {}",
-                yes(snapshot.refcount == 0),
-                yes(device.is_some_and(|device| Device::new(&device).is_stopped())),
+                yes(record.refcount == 0),
+                yes(device.is_some_and(Device::is_stopped)),
                 state.name(),
                 state.advice()
             ))?;
@@ -257,7 +231,7 @@ struct CheckFile;
 #[cfg(CONFIG_PCI_LIVEUPDATE_CHECK)]
 impl Writer for CheckFile {
     fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        crate::consistency::write(f)
+        crate::tests::consistency::write(f)
     }
 }
 
@@ -265,29 +239,24 @@ struct StatusFile;
 
 impl Writer for StatusFile {
     fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (mut outgoing, mut outgoing_address) = (0, Handle::NONE);
-        let (mut unfinished, mut finished, mut incoming_address) = (0, 0, Handle::NONE);
-        let (mut is_there, mut is_frozen) = (false, false);
+        let (mut outgoing, mut outgoing_address, mut is_frozen) = (0, 0, false);
+        let (mut unfinished, mut finished) = (0, 0);
 
-        if let Ok(data) = RECORDS.outgoing() {
-            let slots = data.lock();
+        if let Ok(data) = FLB.outgoing() {
+            let data = data.lock();
 
-            outgoing = slots.len();
-            is_frozen = slots.is_frozen();
-            outgoing_address = data.handle();
+            outgoing = data.len();
+            is_frozen = data.is_frozen();
+            outgoing_address = data.memory().address();
         }
-
-        if let (Ok(data), true) = (RECORDS.incoming(), incoming::is_there()) {
-            is_there = true;
-            if let Ok(records) = data.object() {
-                incoming_address = records.handle();
-                for record in records.iter() {
-                    if record.refcount() == 0 {
-                        finished += 1;
-                    } else {
-                        unfinished += 1;
-                    }
-                }
+        for record in incoming::records()
+            .into_iter()
+            .flat_map(|records| records.iter())
+        {
+            if record.refcount == 0 {
+                finished += 1;
+            } else {
+                unfinished += 1;
             }
         }
 
@@ -296,8 +265,10 @@ impl Writer for StatusFile {
             Some(Outcome::Off) => f.write_fmt(fmt!("handover: off\n"))?,
             None | Some(Outcome::None) => f.write_fmt(fmt!("handover: none\n"))?,
             Some(Outcome::Foreign) => f.write_fmt(fmt!("handover: foreign\n"))?,
-            Some(Outcome::Read) if is_there => f.write_fmt(fmt!("handover: read\n"))?,
-            Some(Outcome::Read) => f.write_fmt(fmt!("handover: finished\n"))?,
+            Some(Outcome::Read(_)) if incoming::is_there() => {
+                f.write_fmt(fmt!("handover: read\n"))?
+            }
+            Some(Outcome::Read(_)) => f.write_fmt(fmt!("handover: finished\n"))?,
             Some(Outcome::Unreadable(why)) => {
                 f.write_fmt(fmt!("handover: unreadable ({why})\n"))?
             }
@@ -308,7 +279,6 @@ impl Writer for StatusFile {
         f.write_fmt(fmt!("frozen: {}\n", yes(is_frozen)))?;
         f.write_fmt(fmt!("keep_buses: {}\n", yes(incoming::keep_buses())))?;
         f.write_fmt(fmt!("keep_bridges: {}\n", yes(incoming::is_unreadable())))?;
-        f.write_fmt(fmt!("incoming_address: {incoming_address}\n"))?;
-        f.write_fmt(fmt!("outgoing_address: {outgoing_address}\n"))
+        f.write_fmt(fmt!("outgoing_address: {outgoing_address:#x}\n"))
     }
 }

@@ -2,7 +2,6 @@
 
 //! All PCI devices.
 
-use crate::device::Device;
 use core::ptr::null_mut;
 use kernel::{
     bindings,
@@ -41,7 +40,7 @@ impl Iterator for Devices {
         }
 
         // SAFETY: By the type invariant the device is valid as long as it is `last`.
-        Some(unsafe { Device::from_raw(self.last) }.get())
+        Some(unsafe { pci::Device::from_raw(self.last) }.into())
     }
 }
 

@@ -1,35 +1,34 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! What this kernel was handed: the records of the devices that the previous one preserved.
+//!
+//! They are read once, into an index of our own, which is there for good from then on, so that who
+//! looks a device up needs neither a lock nor a reference. When the hand-over ends it is emptied.
 
 use crate::{
-    device::{
-        self,
-        Device, //
-    },
-    devices,
-    record::{
-        Address,
-        Header,
+    abi::{
+        Devices,
         Record, //
     },
-    removed,
+    state::{
+        self,
+        key,
+        Device, //
+    },
     validate::{
         validate,
         Summary,
         Unreadable, //
-    },
-    RECORDS, //
+    }, //
 };
-use core::convert::Infallible;
 use kernel::{
     kho::{
-        Entry,
-        Handle,
-        Restored,
-        RestoredBlockSet, //
+        self,
+        HandedOver,
+        TakenOver, //
     },
     new_mutex,
+    pci::Address,
     prelude::*,
     sync::{
         atomic::{
@@ -40,19 +39,21 @@ use kernel::{
             mutex::MutexBackend,
             Guard, //
         },
-        rcu,
         Mutex,
         SetOnce, //
     },
     warn_on,
-    xarray::PlainXArray, //
+    xarray::ValueXArray, //
 };
 
 /// What became of the hand-over, for good. Not populated while nobody asked for it.
 static OUTCOME: SetOnce<Outcome> = SetOnce::new();
 
-/// What was found when the incoming data was asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Whether something that was handed over is not where it was, so that a device that is found to be a
+/// bus master may be one that nobody gets back.
+static LOST: Atomic<bool> = Atomic::new(false);
+
+/// What was found when the hand-over was asked for.
 pub(crate) enum Outcome {
     /// Live update is off.
     Off,
@@ -61,234 +62,136 @@ pub(crate) enum Outcome {
     /// A kernel left something, but nothing about PCI devices.
     Foreign,
     /// The records were read.
-    Read,
-    /// The records can't be read.
+    Read(Pin<KBox<Records>>),
+    /// The records can't be read, so that any device may be doing DMA.
     Unreadable(Unreadable),
 }
 
 impl Outcome {
     /// What was found, or `None` when no device was set up yet.
-    pub(crate) fn get() -> Option<Self> {
-        OUTCOME.copy()
+    pub(crate) fn get() -> Option<&'static Self> {
+        OUTCOME.as_ref()
+    }
+
+    /// Takes note of what was found, and says whether that was news.
+    pub(crate) fn set(self) -> bool {
+        let is_news = OUTCOME.populate(self);
+
+        match OUTCOME.as_ref() {
+            Some(Self::Off | Self::None | Self::Foreign) => set_looked_up(false),
+            // Devices may be doing DMA, and nobody knows which.
+            Some(Self::Unreadable(why)) if is_news => {
+                pr_err!("the hand-over cannot be read: {why}\n");
+                warn_on!(true);
+            }
+            _ => {}
+        }
+        is_news
     }
 }
 
-/// Whether no device can be incoming: [`Device::setup`] needs not ask.
-static NOTHING: Atomic<bool> = Atomic::new(false);
+/// Says whether devices that are found are looked up, which is what they are at first.
+fn set_looked_up(are_looked_up: bool) {
+    // SAFETY: Nothing is written to it but like this, and C reads it as a whole.
+    let flag = unsafe { Atomic::from_ptr(&raw mut kernel::bindings::pci_liveupdate_looks_up) };
 
-/// Whether a hand-over can't be read, so that any device may be doing DMA.
-///
-/// Then each bridge is to be treated as if it was preserved.
-static UNREADABLE: Atomic<bool> = Atomic::new(false);
+    flag.store(are_looked_up, Relaxed);
+}
 
-/// Whether a device that is found to be a bus master is stopped, as it may be one that nobody gets
-/// back. Never changes back.
-static STOP_FOUND: Atomic<bool> = Atomic::new(false);
+/// The records, if they could be read, be they finished or not.
+pub(crate) fn records() -> Option<&'static Records> {
+    match Outcome::get() {
+        Some(Outcome::Read(records)) => Some(records),
+        _ => None,
+    }
+}
 
-/// Whether there is incoming data, of which bridges can be incoming.
-static THERE: Atomic<bool> = Atomic::new(false);
-
-/// Whether no file is left by which a device could be taken back. Never changes back.
-static ENDED: Atomic<bool> = Atomic::new(false);
-
-/// Whether devices were handed over, or may have been. Never changes back.
-static KEEP_BUSES: Atomic<bool> = Atomic::new(false);
-
-/// Whether there is incoming data.
+/// Whether there are incoming devices, for all that is known.
 pub(crate) fn is_there() -> bool {
-    THERE.load(Relaxed)
+    records().is_some_and(|records| !records.is_closed.load(Relaxed))
 }
 
 /// Whether nobody is left who could take a device back.
-#[inline]
 pub(crate) fn has_ended() -> bool {
-    ENDED.load(Relaxed)
+    records().is_some_and(|records| records.has_ended.load(Relaxed))
 }
 
-/// Whether bus numbers are to stay as they are found, as devices were handed over.
-#[inline]
-pub(crate) fn keep_buses() -> bool {
-    KEEP_BUSES.load(Relaxed)
-}
-
-/// Whether any device may be doing DMA, for all that is known.
+/// Whether the hand-over can't be read. Then each bridge is treated as if it was preserved.
 pub(crate) fn is_unreadable() -> bool {
-    UNREADABLE.load(Relaxed)
+    matches!(Outcome::get(), Some(Outcome::Unreadable(_)))
 }
 
-/// Notes that the hand-over can't be read, and says so loudly, once: devices may be doing DMA, and
-/// nobody knows which.
-fn unreadable(why: Unreadable) {
-    UNREADABLE.store(true, Relaxed);
-    STOP_FOUND.store(true, Relaxed);
-    KEEP_BUSES.store(true, Relaxed);
-    if OUTCOME.populate(Outcome::Unreadable(why)) {
-        pr_err!("the hand-over cannot be read: {why}\n");
-        warn_on!(true);
-    }
+/// Whether bus numbers are to stay as they are found, as devices were handed over, or may have been.
+pub(crate) fn keep_buses() -> bool {
+    is_unreadable() || records().is_some_and(|records| records.summary.devices != 0)
 }
 
-impl Device<'_> {
-    /// Finds out whether a device that was just found is incoming.
-    #[inline]
-    pub(crate) fn setup(self) {
-        if !NOTHING.load(Relaxed) {
-            self.setup_slow();
-        }
-    }
-
-    #[cold]
-    pub(crate) fn setup_slow(self) {
-        self.look_up();
-
-        if !self.is_bridge() {
-            if STOP_FOUND.load(Relaxed) {
-                self.stop_found();
-            }
-        } else if is_unreadable() && self.has_bus_numbers() {
-            // Without bus numbers nothing below it can be at work.
-            //
-            // SAFETY: The device is being set up, which is what this is called for.
-            unsafe { self.inherit() };
-        }
-    }
-
-    fn look_up(self) {
-        let outcome = match RECORDS.incoming() {
-            Ok(incoming) => {
-                if incoming.object().is_err() {
-                    // If it was there to be read, `Incoming::retrieve()` has said why it isn't.
-                    unreadable(Unreadable::NoMemory);
-                }
-                return self.adopt(incoming);
-            }
-            Err(EOPNOTSUPP) => Outcome::Off,
-            Err(ENODATA) => Outcome::None,
-            Err(ENOENT) => Outcome::Foreign,
-            Err(error) => return unreadable(Unreadable::Refused(error)),
-        };
-
-        // None of these ever changes: there is no live update, or no data, or no more data. But
-        // what could not be read keeps mattering.
-        NOTHING.store(!STOP_FOUND.load(Relaxed), Relaxed);
-        if OUTCOME.populate(outcome) && outcome == Outcome::Foreign {
-            pr_info!("the previous kernel handed over no PCI devices\n");
-        }
-    }
+/// Whether a device that is found to be a bus master is stopped.
+pub(crate) fn stops_found() -> bool {
+    is_unreadable() || LOST.load(Relaxed)
 }
 
-/// The memory that the previous kernel left, all of which was read. It is given back when this is
-/// dropped.
-struct HandOver {
-    header: Restored<Header>,
-    /// Not looked into: the index knows where each record is.
-    _records: RestoredBlockSet<Record>,
+/// Takes note that something is not where it was.
+pub(crate) fn set_lost() {
+    LOST.store(true, Relaxed);
+    set_looked_up(true);
 }
 
-impl HandOver {
-    /// Takes over the memory, and puts all records that are in use into `index`.
-    ///
-    /// On an error the memory stays as it is, for good.
-    fn read(
-        handle: Handle,
-        mut index: Pin<&mut PlainXArray<Entry<Record>>>,
-    ) -> Result<(Self, Summary), Unreadable> {
-        let header =
-            Restored::<Header>::restore(handle).map_err(|_| Unreadable::NoHeader(handle))?;
-        let mut records = RestoredBlockSet::empty();
-        let blocks = records.restore_blocks(header.devices());
-
-        let read = validate(&header, blocks, |address, record| {
-            // SAFETY: The index is part of the object that owns the records. When they go away,
-            // or are left alone for good, nobody looks into it any more.
-            let entry = unsafe { Entry::new(record) };
-
-            index
-                .as_mut()
-                .insert(address.key(), entry, GFP_KERNEL)
-                .map_err(|refused| match refused.error {
-                    EBUSY => Unreadable::Twice(address),
-                    _ => Unreadable::NoMemory,
-                })
-        });
-
-        match read {
-            Ok(summary) => {
-                let hand_over = Self {
-                    header,
-                    _records: records,
-                };
-
-                Ok((hand_over, summary))
-            }
-            Err(why) => {
-                header.leak();
-                records.leak();
-                Err(why)
-            }
-        }
-    }
+/// A device that was removed while it was incoming, and may come back. It may have been without power
+/// then, so that what it has in its registers is not what the previous kernel left.
+struct Removed {
+    key: usize,
+    /// The ACS controls that it kept.
+    acs: Option<u16>,
 }
 
-/// The incoming data. It is there until all files are finished that it is bound to.
-///
-/// # Invariants
-///
-/// `index` has entries of `hand_over` only.
-#[pin_data(PinnedDrop)]
-pub(crate) struct Incoming {
+/// What was handed over.
+#[pin_data]
+pub(crate) struct Records {
+    /// The reference counts of devices. It is 0 once the device is finished.
     #[pin]
-    index: PlainXArray<Entry<Record>>,
-    /// Held while reference counts change together with what devices say.
+    index: ValueXArray,
+    /// Locked as well while reference counts change, together with what devices say.
     #[pin]
-    changes: Mutex<()>,
-    /// There unless reading it has failed.
-    hand_over: Option<HandOver>,
+    removed: Mutex<KVec<Removed>>,
     summary: Summary,
-    /// It is what the kernel was handed, and no test.
-    is_published: bool,
+    has_ended: Atomic<bool>,
+    is_closed: Atomic<bool>,
 }
 
-impl Incoming {
-    /// Reads what was handed over, and notes what came of it.
-    pub(crate) fn retrieve(handle: Handle) -> impl PinInit<Self, Error> {
-        pin_init::pin_init_scope(move || {
-            Ok(Self::read(handle, |why| {
-                unreadable(why);
-                Error::from(why)
-            })
-            .pin_chain(|this| {
-                OUTCOME.populate(Outcome::Read);
-                THERE.store(true, Relaxed);
-                KEEP_BUSES.store(this.summary.devices != 0, Relaxed);
-                *this.project().is_published = true;
-                Ok(())
-            }))
-        })
+impl Records {
+    /// Reads what was handed over, and frees it. If it can't be read, the memory stays as it is, for
+    /// good.
+    pub(crate) fn read(hand_over: HandedOver<Devices>) -> Result<Pin<KBox<Self>>, Unreadable> {
+        let mut hand_over = hand_over.take_over()?;
+        let this = Self::parse(&mut hand_over)?;
+
+        hand_over.free();
+        Ok(this)
     }
 
-    /// Reads what was handed over.
-    ///
-    /// If it can't be read, the memory stays as it is, for good, and `refuse` makes the error.
-    pub(crate) fn read<E: From<Infallible>>(
-        handle: Handle,
-        refuse: fn(Unreadable) -> E,
-    ) -> impl PinInit<Self, E> {
-        try_pin_init!(Self {
-            index <- PlainXArray::new(),
-            changes <- new_mutex!((), "pci_liveupdate_incoming"),
-            hand_over: None,
+    /// Reads what was taken over.
+    pub(crate) fn parse(hand_over: &mut TakenOver<Devices>) -> Result<Pin<KBox<Self>>, Unreadable> {
+        let no_memory = |_: Error| Unreadable::from(kho::Unreadable::NoMemory);
+        let this = pin_init!(Self {
+            index <- ValueXArray::new(),
+            removed <- new_mutex!(KVec::new(), "pci_liveupdate_incoming"),
             summary: Summary::default(),
-            is_published: false,
-        }? E)
-        .pin_chain(move |this| {
-            let this = this.project();
-            let (hand_over, summary) = HandOver::read(handle, this.index).map_err(refuse)?;
+            has_ended: Atomic::new(false),
+            is_closed: Atomic::new(false),
+        });
+        let mut this = KBox::pin_init(this, GFP_KERNEL).map_err(no_memory)?;
+        let summary = validate(hand_over, |address, refcount| {
+            this.index
+                .insert(key(address), refcount, GFP_KERNEL)
+                .map_err(|error| match error {
+                    EBUSY => Unreadable::Twice(address),
+                    error => no_memory(error),
+                })
+        })?;
 
-            *this.hand_over = Some(hand_over);
-            *this.summary = summary;
-            Ok(())
-        })
+        *this.as_mut().project().summary = summary;
+        Ok(this)
     }
 
     /// What was found.
@@ -297,197 +200,158 @@ impl Incoming {
         self.summary
     }
 
-    /// The record of the device at `address`, unless it was finished.
+    /// The reference count of the device at `address`, if it is incoming.
     #[inline]
-    pub(crate) fn find(&self, address: Address) -> Option<&Record> {
+    pub(crate) fn find(&self, address: Address) -> Option<u16> {
         self.index
-            .get(address.key())
-            .filter(|record| record.refcount() != 0)
+            .get(key(address))
+            .filter(|refcount| *refcount != 0)
     }
 
-    /// Locks what is known of incoming devices: while a device is finished, or found, neither its
-    /// record nor those of the bridges above it change, and it does not become another one.
+    /// Goes through the records, finished ones included, in the order of their addresses.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Record> + '_ {
+        self.index
+            .iter()
+            .map(|(key, refcount)| Record::new(state::address(key), refcount))
+    }
+
+    /// Locks what is known of incoming devices: while a device is finished, or found, no other one is.
     ///
     /// For the order of locks see the top of the crate.
     pub(crate) fn lock(&self) -> Changes<'_> {
         Changes {
             records: self,
-            _guard: self.changes.lock(),
+            removed: self.removed.lock(),
         }
-    }
-
-    /// Goes through the records, finished ones included, in the order of their addresses.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Record> {
-        self.index.iter().map(|(_, record)| record)
-    }
-
-    /// No file is left, so nobody is left who could take back what is still incoming. It is
-    /// stopped, and ordinary from now on.
-    ///
-    /// Devices may be set up and removed meanwhile. One that is set up sees that this has begun
-    /// before its driver can have it, or is seen here.
-    pub(crate) fn end(&self) {
-        {
-            let _changes = self.lock();
-
-            ENDED.store(true, Relaxed);
-        }
-        for device in devices::all() {
-            Device::new(&device).end();
-        }
-        self.stop_absent();
-        self.lock().finish_all();
-        for device in devices::all() {
-            Device::new(&device).let_sleep();
-        }
-        self.close();
-    }
-
-    /// From now on no device is incoming, and what it was is forgotten.
-    fn close(&self) {
-        if self.is_published {
-            THERE.store(false, Relaxed);
-            removed::forget();
-        }
-    }
-
-    /// Finishes the device at `address` for a driver that has none.
-    pub(crate) fn finish_at(&self, address: Address) {
-        if let Some(device) = device::at(address) {
-            let device = Device::new(&device);
-
-            if device.is_bridge() || self.lock().finish(device) {
-                return;
-            }
-        }
-        self.finish_absent(address);
-    }
-
-    /// Finishes the device at `address`, which is not there.
-    pub(crate) fn finish_absent(&self, address: Address) {
-        let changes = self.lock();
-        let Some(record) = changes.find(address) else {
-            return;
-        };
-
-        record.set_refcount(0);
-        pr_info!("{address}: finished, and is not there\n");
-        self.give_up(address);
-        for bridge in devices::all() {
-            let bridge = Device::new(&bridge);
-
-            if bridge.is_incoming_bridge() && bridge.leads_to(address) {
-                changes.count_down_bridge(bridge);
-            }
-        }
-    }
-
-    /// Whether the device at `address` was handed over, and is not there.
-    pub(crate) fn is_absent(&self, address: Address) -> bool {
-        self.find(address).is_some() && device::at(address).is_none()
-    }
-
-    /// Stops whatever was handed over and is not there.
-    ///
-    /// Tells whether none of it can be running: it was removed, or it is not found where it was,
-    /// and what is not looked for below bridges without bus numbers gets through no more. One that
-    /// turns up later is stopped.
-    pub(crate) fn stop_absent(&self) -> bool {
-        let mut are_stopped = true;
-
-        for record in self.iter() {
-            let address = record.address();
-
-            if self.is_absent(address) {
-                are_stopped &= self.give_up(address);
-            }
-        }
-        are_stopped
-    }
-
-    /// Stops the device at `address`, which is not there. Tells whether it can't be running.
-    fn give_up(&self, address: Address) -> bool {
-        // Tests are of addresses where nothing is.
-        if removed::was(address) || !self.is_published {
-            return true;
-        }
-        STOP_FOUND.store(true, Relaxed);
-        for bridge in devices::all() {
-            Device::new(&bridge).stop_lost_below(address);
-        }
-        if !address.is_scanned() {
-            pr_warn!("{address}: not found, and its host bridge is not there yet\n");
-            return false;
-        }
-        true
-    }
-
-    /// Where the hand-over is.
-    pub(crate) fn handle(&self) -> Handle {
-        self.hand_over
-            .as_ref()
-            .map_or(Handle::NONE, |hand_over| hand_over.header.handle())
     }
 }
 
-/// The incoming data, locked: nobody else makes devices incoming, or finishes them.
-///
-/// Outside of tests, records change by way of this and not otherwise.
+/// What was handed over, locked: nobody else makes devices incoming, or finishes them.
 pub(crate) struct Changes<'a> {
-    records: &'a Incoming,
-    _guard: Guard<'a, (), MutexBackend>,
+    records: &'a Records,
+    removed: Guard<'a, KVec<Removed>, MutexBackend>,
 }
 
 impl Changes<'_> {
-    /// The record of the device at `address`, unless it was finished.
-    pub(crate) fn find(&self, address: Address) -> Option<&Record> {
-        self.records.find(address)
+    fn set(&self, address: Address, refcount: u16) {
+        // Only what is there is changed, which needs no memory.
+        let _ = self.records.index.store(key(address), refcount, GFP_KERNEL);
+    }
+
+    /// Finishes the record of `address`, and tells whether that was incoming.
+    pub(crate) fn finish_record(&self, address: Address) -> bool {
+        let was_incoming = self.records.find(address).is_some();
+
+        if was_incoming {
+            self.set(address, 0);
+        }
+        was_incoming
     }
 
     /// Finishes the device, and the bridges above it that have no other incoming device below.
     ///
-    /// Tells whether it was incoming. It may be removed and found again while the incoming data is
-    /// still there.
+    /// Tells whether it was incoming. It may have been removed, and found again: it is finished for
+    /// both.
     pub(crate) fn finish(&self, device: Device<'_>) -> bool {
-        let was_incoming = device
-            .with_incoming(|record| record.set_refcount(0))
-            .is_some();
+        let was_incoming = device.inherits().load(Relaxed) && self.finish_record(device.address());
 
-        device.forget_incoming();
         device.let_sleep();
         if was_incoming {
             dev_info!(device.as_dev(), "liveupdate: finished\n");
             for bridge in device.upstream_bridges() {
-                self.count_down_bridge(bridge);
+                self.count_down(bridge);
             }
         }
         was_incoming
     }
 
     /// A device below the bridge is finished.
-    fn count_down_bridge(&self, bridge: Device<'_>) {
-        // One that was removed has the same record as the one that was found in its place.
-        if bridge.with_incoming(Record::count_down) == Some(Some(0)) {
+    pub(crate) fn count_down(&self, bridge: Device<'_>) {
+        let Some(refcount) = bridge.incoming() else {
+            return;
+        };
+
+        self.set(bridge.address(), refcount - 1);
+        if refcount == 1 {
             bridge.let_sleep();
             dev_info!(bridge.as_dev(), "liveupdate: finished\n");
         }
     }
 
-    /// Finishes all that is left: what is not there, and the bridges above it.
-    fn finish_all(&self) {
-        for record in self.records.iter() {
-            record.set_refcount(0);
+    /// From now on there is nobody who could take a device back.
+    pub(crate) fn set_ended(&self) {
+        self.records.has_ended.store(true, Relaxed);
+    }
+
+    /// From now on no device is incoming, and what it was is forgotten.
+    pub(crate) fn close(&mut self) {
+        self.records.is_closed.store(true, Relaxed);
+        self.records.index.clear();
+        *self.removed = KVec::new();
+        set_looked_up(stops_found());
+    }
+
+    /// Takes note that an incoming device is removed.
+    ///
+    /// If there is no memory for it, the device is taken for one that was never seen before.
+    pub(crate) fn note_removed(&mut self, device: Device<'_>) {
+        let (key, acs) = (device.key(), device.kept_acs());
+
+        if self.records.is_closed.load(Relaxed) {
+            return;
         }
+        match self.removed.iter_mut().find(|removed| removed.key == key) {
+            // One that could not be set up again has none of its own.
+            Some(removed) => removed.acs = acs.or(removed.acs),
+            None => drop(self.removed.push(Removed { key, acs }, GFP_KERNEL)),
+        }
+    }
+
+    fn removed(&self, address: Address) -> Option<&Removed> {
+        self.removed
+            .iter()
+            .find(|removed| removed.key == key(address))
+    }
+
+    /// Whether a device at this address was removed while it was incoming.
+    pub(crate) fn was_removed(&self, address: Address) -> bool {
+        self.removed(address).is_some()
+    }
+
+    /// The ACS controls that the device kept when it was removed, if it was, and had any.
+    pub(crate) fn removed_acs(&self, device: Device<'_>) -> Option<u16> {
+        self.removed(device.address())?.acs
+    }
+
+    /// Whether no device was removed, as far as that still matters.
+    #[cfg(CONFIG_PCI_LIVEUPDATE_CHECK)]
+    pub(crate) fn is_none_removed(&self) -> bool {
+        self.removed.is_empty()
     }
 }
 
-#[pinned_drop]
-impl PinnedDrop for Incoming {
-    fn drop(self: Pin<&mut Self>) {
-        self.close();
-        if self.is_published {
-            // Who has found it to be there is done with it after that.
-            rcu::synchronize_rcu();
+impl Device<'_> {
+    /// The reference count by the previous kernel, unless the device is finished.
+    pub(crate) fn incoming(self) -> Option<u16> {
+        if !self.inherits().load(Relaxed) {
+            return None;
         }
+        records()?.find(self.address())
+    }
+
+    /// Whether the previous kernel preserved the device, and it is not finished.
+    pub(crate) fn is_incoming(self) -> bool {
+        self.incoming().is_some()
+    }
+
+    /// Whether what the previous kernel set up must be left alone: in an incoming device, and in any
+    /// bridge if it isn't known which devices are.
+    pub(crate) fn is_kept(self) -> bool {
+        self.is_incoming() || (is_unreadable() && self.is_bridge())
+    }
+
+    /// Whether it is a bridge, with incoming devices below.
+    pub(crate) fn is_incoming_bridge(self) -> bool {
+        self.is_bridge() && self.is_incoming()
     }
 }

@@ -1,49 +1,38 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What this kernel hands over: the records of the devices that are preserved.
+//! What this kernel hands over: the devices that are preserved.
+//!
+//! Until the next kernel is on its way they are nothing but a list; then they are written down.
 
 use crate::{
+    abi::Record,
     awake::Awake,
-    device::Device,
-    record::{
-        Address,
-        Header,
-        Record, //
-    }, //
+    state::Device, //
 };
 use kernel::{
-    kho::{
-        BlockSet,
-        Entry,
-        Handle,
-        Preserved, //
-    },
-    new_mutex,
     pci,
     prelude::*,
+    rbtree::{
+        Entry,
+        RBTree,
+        RBTreeNodeReservation, //
+    },
     sync::{
         aref::ARef,
         atomic::{
             Atomic,
             Relaxed, //
-        },
-        lock::{
-            mutex::MutexBackend,
-            Guard, //
-        },
-        Mutex, //
-    },
-    xarray::PlainXArray, //
+        }, //
+    }, //
 };
 
-/// How many devices have a record.
+/// How many devices are preserved.
 static PRESERVED: Atomic<i32> = Atomic::new(0);
 
 /// Whether any device was ever preserved. It does not change back while buses are scanned.
 static EVER: Atomic<bool> = Atomic::new(false);
 
 /// Whether bus numbers are to stay as they are, as devices are preserved, or were.
-#[inline]
 pub(crate) fn keep_buses() -> bool {
     EVER.load(Relaxed)
 }
@@ -53,330 +42,171 @@ pub(crate) fn is_any() -> bool {
     PRESERVED.load(Relaxed) != 0
 }
 
-/// A device that has a record.
+/// A device that is preserved.
 struct Kept {
     device: ARef<pci::Device>,
+    /// 1, or how many devices at or below this bridge are preserved.
+    refcount: u16,
     /// The bridge above it, if it is not one itself.
     _bridge: Option<Awake>,
 }
 
-/// The outgoing data. There is one while any file is preserved that it is bound to.
-#[pin_data]
-pub(crate) struct Outgoing {
-    /// For the order of locks see the top of the crate.
-    #[pin]
-    slots: Mutex<Slots>,
-    handle: Handle,
-}
-
-impl Outgoing {
-    pub(crate) fn new() -> impl PinInit<Self, Error> {
-        pin_init::pin_init_scope(|| {
-            let header = Preserved::new(Header::new())?;
-
-            Ok(try_pin_init!(Self {
-                handle: header.handle(),
-                slots <- new_mutex!(Slots::new(header), "pci_liveupdate_outgoing"),
-            }? Error))
-        })
-    }
-
-    /// Where the next kernel finds the data.
-    pub(crate) fn handle(&self) -> Handle {
-        self.handle
-    }
-
-    /// Locks the records, and with them the outgoing pointers of all devices.
-    pub(crate) fn lock(&self) -> Guard<'_, Slots, MutexBackend> {
-        self.slots.lock()
-    }
-}
-
-/// Slots for records: preserved memory of which some is in use.
+/// The devices that are preserved, and the bridges above them.
 ///
 /// # Invariants
 ///
-/// - `free` holds the slots of `blocks` that are not in use, each once. All of their bytes are
-///   zero.
-/// - `free` has room for all slots of `blocks`, so that giving one back needs no memory.
-/// - `header` has the address of `blocks`, and says how many slots are in use.
-/// - A device whose outgoing record is one of the slots is in `devices`.
-#[pin_data(PinnedDrop)]
-pub(crate) struct Slots {
-    header: Preserved<Header>,
-    #[pin]
-    blocks: BlockSet<Record>,
-    free: KVVec<Entry<Record>>,
-    /// The next kernel is on its way: nothing changes any more, unless that is called off.
-    is_frozen: bool,
-    /// The devices that have a record, by the keys of their addresses.
-    #[pin]
-    devices: PlainXArray<KBox<Kept>>,
+/// A device says that it is outgoing if, and only if, it is one of these.
+pub(crate) struct Outgoing {
+    /// By their places in an index.
+    devices: RBTree<usize, Kept>,
+    len: usize,
 }
 
-impl Slots {
-    pub(crate) fn new(header: Preserved<Header>) -> impl PinInit<Self> {
-        pin_init!(Self {
-            header,
-            blocks <- BlockSet::new(),
-            free: KVVec::new(),
-            is_frozen: false,
-            devices <- PlainXArray::new(),
-        })
-    }
-
-    /// Puts a device into a slot.
-    ///
-    /// Takes the same time however many records there are: a slot that was given back, or the next
-    /// one of the last block, or, every [`BlockSet::PER_BLOCK`] times, the first one of a new
-    /// block. (Making room in `free` copies it, but doubles the room, so this is rare enough not
-    /// to count.)
-    pub(crate) fn insert(
-        mut self: Pin<&mut Self>,
-        address: Address,
-        refcount: u16,
-    ) -> Result<&Record> {
-        let slot = match self.as_mut().project().free.pop() {
-            Some(slot) => slot,
-            None => self.as_mut().reserve()?,
-        };
-
-        slot.fill(address, refcount);
-        self.project().header.nr_devices += 1;
-        // SAFETY: The slot is one of `blocks`, which lives as long as what is returned borrows it.
-        Ok(unsafe { slot.into_raw().as_ref() })
-    }
-
-    /// Reserves a slot that was never in use.
-    fn reserve(self: Pin<&mut Self>) -> Result<Entry<Record>> {
-        let mut this = self.project();
-        let len = this.blocks.len();
-
-        if len == this.blocks.capacity() {
-            let capacity = len + BlockSet::<Record>::PER_BLOCK;
-
-            // INVARIANT: `free` gets room for what is added to `blocks`. It is empty now, so that
-            // its room is all that counts.
-            this.free.reserve(capacity, GFP_KERNEL)?;
-            this.blocks.as_mut().grow(capacity)?;
-            this.header.set_devices(this.blocks.handle());
+impl Outgoing {
+    pub(crate) fn new() -> Self {
+        Self {
+            devices: RBTree::new(),
+            len: 0,
         }
-
-        let slot = this.blocks.reserve().ok_or(ENOSPC)?;
-
-        // SAFETY: Entries are kept in `free`, which goes away with the blocks, and by devices in
-        // `devices`, from which they are taken before the blocks go away.
-        Ok(unsafe { Entry::new(slot) })
     }
 
-    /// Gives back the slot of a device.
-    ///
-    /// # Safety
-    ///
-    /// The slot must come from [`Slots::insert`] of these slots, and not be given back already.
-    pub(crate) unsafe fn remove(self: Pin<&mut Self>, slot: Entry<Record>) {
-        let this = self.project();
-
-        slot.clear();
-        this.header.nr_devices -= 1;
-
-        // INVARIANT: By the safety requirements, the slot was in use until now.
-        // By the type invariant there is room, so this can't fail.
-        let _ = this.free.push_within_capacity(slot);
+    /// How many devices there are.
+    pub(crate) fn len(&self) -> usize {
+        self.len
     }
 
-    /// Gives a device, and all bridges above it, a record each, or counts it in that of a bridge
-    /// that has one.
+    /// Goes through them, with their reference counts, in the order of addresses.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Device<'_>, u16)> {
+        self.devices
+            .values()
+            .map(|kept| (Device::new(&kept.device), kept.refcount))
+    }
+
+    /// What is handed over.
+    pub(crate) fn records(&self) -> impl Iterator<Item = Record> + '_ {
+        self.iter()
+            .map(|(device, refcount)| Record::new(device.address(), refcount))
+    }
+
+    /// Adds a device, and counts it in all bridges above it.
+    ///
+    /// Returns how many of these, beginning with the device, are new.
     ///
     /// # Errors
     ///
-    /// `EBUSY` when there is a record for its address already, `EOVERFLOW` when a bridge has too
-    /// many devices below it, `ENOSPC`, `ENOMEM`. Then nothing has changed.
-    pub(crate) fn preserve(
-        mut self: Pin<&mut Self>,
-        device: Device<'_>,
-        bridge: Option<Awake>,
-    ) -> Result {
-        self.as_mut().add(device, bridge)?;
+    /// `EBUSY` when it is there already, or another one at its address, `EOVERFLOW` when a bridge has
+    /// too many devices below it, `ENOMEM`. Then nothing has changed.
+    pub(crate) fn preserve(&mut self, device: Device<'_>, bridge: Option<Awake>) -> Result<usize> {
+        let before = self.len;
 
+        if device.is_outgoing() {
+            return Err(EBUSY);
+        }
+        self.count(device, bridge)?;
         for (counted, bridge) in device.upstream_bridges().enumerate() {
-            if let Err(error) = self.as_mut().count(bridge) {
-                for bridge in device.upstream_bridges().take(counted) {
-                    self.as_mut().uncount(bridge);
-                }
-                self.uncount(device);
+            if let Err(error) = self.count(bridge, None) {
+                self.uncount(device.path().take(1 + counted));
                 return Err(error);
             }
         }
-        Ok(())
+        Ok(self.len - before)
     }
 
-    /// Takes back [`Slots::preserve`]. Calls `gone` for each device that has no record any more.
+    /// Takes back [`Outgoing::preserve`].
+    ///
+    /// Returns how many of the device and the bridges above it, beginning with the device, are gone.
     ///
     /// # Errors
     ///
-    /// `ENOENT` when the device has no record. Then nothing has changed.
-    pub(crate) fn unpreserve(
-        mut self: Pin<&mut Self>,
-        device: Device<'_>,
-        gone: impl Fn(Device<'_>),
-    ) -> Result {
-        if !device.is_outgoing() {
+    /// `ENOENT` when it is not there. Then nothing has changed.
+    pub(crate) fn unpreserve(&mut self, device: Device<'_>) -> Result<usize> {
+        let before = self.len;
+
+        // A bridge is not preserved by itself.
+        if !device.is_outgoing() || device.is_bridge() {
             return Err(ENOENT);
         }
-
-        for device in device.path() {
-            self.as_mut().uncount(device);
-            if !device.is_outgoing() {
-                gone(device);
-            }
-        }
-        Ok(())
+        self.uncount(device.path());
+        Ok(before - self.len)
     }
 
-    /// Counts one more device at or below a bridge.
-    fn count(self: Pin<&mut Self>, bridge: Device<'_>) -> Result {
-        // SAFETY: The records are borrowed mutably, so they are locked.
-        match unsafe { bridge.outgoing_record() } {
-            Some(record) => record.count_up(),
-            None => self.add(bridge, None),
+    /// Takes out what was removed: the next kernel would not find it.
+    pub(crate) fn forget_removed(&mut self) {
+        let is_gone = |device: &Device<'_>| !device.is_bridge() && device.is_removed();
+
+        loop {
+            let gone = self.iter().map(|(device, _)| device).find(is_gone);
+            let Some(device) = gone.map(Device::get) else {
+                return;
+            };
+            let device = Device::new(&device);
+
+            dev_warn!(
+                device.as_dev(),
+                "liveupdate: not handed over, as it was removed\n"
+            );
+            self.uncount(device.path());
         }
     }
 
-    /// Counts one device less at or below a device or bridge that has a record.
-    fn uncount(mut self: Pin<&mut Self>, device: Device<'_>) {
-        // SAFETY: The records are borrowed mutably, so they are locked.
-        let Some(record) = (unsafe { device.outgoing_record() }) else {
-            return;
-        };
+    /// Counts one more device at or below one.
+    fn count(&mut self, device: Device<'_>, bridge: Option<Awake>) -> Result {
+        match self.devices.entry(device.key()) {
+            Entry::Occupied(mut entry) => {
+                let kept = entry.get_mut();
 
-        if record.refcount() > 1 {
-            record.count_down();
-            return;
-        }
-
-        // What leads from a removed device to its domain may be gone: the record knows.
-        let key = record.address().key();
-
-        // SAFETY: The records are locked.
-        unsafe { device.set_outgoing_record(None) };
-        // SAFETY: The slot was in use for the device until now, and isn't any more. It is one of
-        // these, as there is only one object of this type that devices refer to.
-        unsafe { self.as_mut().remove(record) };
-        self.project().devices.remove(key);
-        PRESERVED.add(-1, Relaxed);
-    }
-
-    /// Gives a device that has none a record, and takes a reference to the device.
-    fn add(mut self: Pin<&mut Self>, device: Device<'_>, bridge: Option<Awake>) -> Result {
-        let address = device.address();
-        let devices = self.as_mut().project().devices;
-        let kept = KBox::new(
-            Kept {
-                device: device.get(),
-                _bridge: bridge,
-            },
-            GFP_KERNEL,
-        )?;
-
-        devices
-            .insert(address.key(), kept, GFP_KERNEL)
-            .inspect_err(|refused| {
-                // The driver knows of this one, and the other was removed.
-                if refused.error == EBUSY && !device.is_outgoing() {
+                if !device.is(&kept.device) {
                     dev_warn!(
                         device.as_dev(),
                         "liveupdate: cannot be preserved: it is in the place of one that is\n"
                     );
+                    return Err(EBUSY);
                 }
-            })?;
-        match self.as_mut().insert(address, 1) {
-            Ok(record) => {
-                // SAFETY: The slot is in use for the device. It is taken from the device before it
-                // is given back, and before the slots go away.
-                let record = unsafe { Entry::new(record) };
+                kept.refcount = kept.refcount.checked_add(1).ok_or(EOVERFLOW)?;
+            }
+            Entry::Vacant(entry) => {
+                let kept = Kept {
+                    device: device.get(),
+                    refcount: 1,
+                    _bridge: bridge,
+                };
 
-                // SAFETY: The records are locked, and the slot was just put in use for the device,
-                // which is one of `devices`.
-                unsafe { device.set_outgoing_record(Some(record)) };
+                entry.insert(kept, RBTreeNodeReservation::new(GFP_KERNEL)?);
+                // INVARIANT: It is one of them now.
+                device.outgoing().store(true, Relaxed);
+                self.len += 1;
                 PRESERVED.add(1, Relaxed);
                 EVER.store(true, Relaxed);
-                Ok(())
             }
-            Err(error) => {
-                self.project().devices.remove(address.key());
-                Err(error)
+        }
+        Ok(())
+    }
+
+    /// Counts one device less at or below each of some that are there.
+    fn uncount<'a>(&mut self, devices: impl Iterator<Item = Device<'a>>) {
+        for device in devices {
+            let Some(mut entry) = self.devices.find_mut(&device.key()) else {
+                continue;
+            };
+
+            entry.get_mut().refcount -= 1;
+            if entry.get().refcount == 0 {
+                entry.remove();
+                // INVARIANT: It is not one of them any more.
+                device.outgoing().store(false, Relaxed);
+                self.len -= 1;
+                PRESERVED.add(-1, Relaxed);
             }
         }
     }
-
-    /// Whether nothing may change, as the next kernel is on its way.
-    pub(crate) fn is_frozen(&self) -> bool {
-        self.is_frozen
-    }
-
-    pub(crate) fn freeze(self: Pin<&mut Self>, is_frozen: bool) {
-        *self.project().is_frozen = is_frozen;
-    }
-
-    /// Goes through the devices that have a record.
-    pub(crate) fn devices(&self) -> impl Iterator<Item = Device<'_>> {
-        self.devices
-            .iter()
-            .map(|(_, kept)| Device::new(&kept.device))
-    }
-
-    /// The device that has the record for `address`.
-    #[cfg(CONFIG_PCI_LIVEUPDATE_CHECK)]
-    pub(crate) fn device(&self, address: Address) -> Option<Device<'_>> {
-        self.devices
-            .get(address.key())
-            .map(|kept| Device::new(&kept.device))
-    }
-
-    /// How many devices have a record.
-    pub(crate) fn len(&self) -> u32 {
-        self.header.nr_devices
-    }
-
-    /// Goes through the records in use.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Record> {
-        self.blocks.iter().filter(|record| record.refcount() != 0)
-    }
-
-    /// What this is made of, to see whether it fits together.
-    #[cfg(CONFIG_PCI_LIVEUPDATE_CHECK)]
-    pub(crate) fn parts(&self) -> Parts<'_> {
-        Parts {
-            header: &self.header,
-            blocks: &self.blocks,
-            free: &self.free,
-        }
-    }
-
-    /// Makes the header say that there are more or fewer records than there are.
-    #[cfg(CONFIG_PCI_LIVEUPDATE_KUNIT_TEST)]
-    pub(crate) fn miscount(self: Pin<&mut Self>, nr_devices: u32) {
-        self.project().header.nr_devices = nr_devices;
-    }
 }
 
-/// The parts of [`Slots`].
-#[cfg(CONFIG_PCI_LIVEUPDATE_CHECK)]
-pub(crate) struct Parts<'a> {
-    pub(crate) header: &'a Preserved<Header>,
-    pub(crate) blocks: &'a BlockSet<Record>,
-    pub(crate) free: &'a KVVec<Entry<Record>>,
-}
-
-#[pinned_drop]
-impl PinnedDrop for Slots {
-    fn drop(self: Pin<&mut Self>) {
+impl Drop for Outgoing {
+    fn drop(&mut self) {
         // There is one if its driver didn't unpreserve it before the last file was unpreserved.
-        for device in self.devices() {
+        for (device, _) in self.iter() {
             PRESERVED.add(-1, Relaxed);
-            // SAFETY: The records are on their way out, so nobody else can be using them.
-            unsafe { device.set_outgoing_record(None) };
+            device.outgoing().store(false, Relaxed);
             if !device.is_bridge() {
                 dev_warn!(
                     device.as_dev(),

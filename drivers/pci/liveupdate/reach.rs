@@ -5,25 +5,17 @@
 //! When the kernel is replaced, IOMMUs are switched off. A device whose addresses they translate
 //! would write to where it was never allowed to.
 
-use crate::device::Device;
+use crate::state::Device;
 use kernel::{
     bindings,
     prelude::*,
-    sync::atomic::{
-        Atomic,
-        Relaxed, //
-    }, //
+    sync::atomic::Relaxed, //
 };
 
 impl Device<'_> {
     fn is_translated(self) -> bool {
         // SAFETY: The device is valid.
         unsafe { bindings::iommu_is_dma_translated(self.as_generic()) }
-    }
-
-    fn is_needed(&self) -> &Atomic<bool> {
-        // SAFETY: The device is valid. The field is only accessed like this.
-        unsafe { Atomic::from_ptr(&raw mut (*self.as_raw()).liveupdate_needed) }
     }
 
     /// Whether bus mastering stays on while the kernel is replaced: in a bridge, if it does in a
@@ -33,11 +25,11 @@ impl Device<'_> {
             return false;
         }
         if self.is_bridge() {
-            return self.is_needed().load(Relaxed);
+            return self.needed().load(Relaxed);
         }
         if !self.is_translated() {
             for bridge in self.upstream_bridges() {
-                bridge.is_needed().store(true, Relaxed);
+                bridge.needed().store(true, Relaxed);
             }
             return true;
         }

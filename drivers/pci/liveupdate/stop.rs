@@ -7,16 +7,13 @@
 //! that the device doesn't take up again what it did when somebody switches bus mastering on, needs
 //! locks, which may be held by who waits for our caller. So these are only tried.
 
-use crate::device::Device;
+use crate::state::Device;
 use kernel::{
     bindings,
     error::to_result,
     ffi::c_int,
     prelude::*,
-    sync::atomic::{
-        Atomic,
-        Relaxed, //
-    }, //
+    sync::atomic::Relaxed, //
 };
 
 /// `PCI_D0`, which has a type that `bindgen` doesn't know.
@@ -75,16 +72,6 @@ impl Drop for ConfigLock<'_> {
 }
 
 impl Device<'_> {
-    fn stopped(&self) -> &Atomic<bool> {
-        // SAFETY: The device is valid. The field is only accessed like this.
-        unsafe { Atomic::from_ptr(&raw mut (*self.as_raw()).liveupdate_stopped) }
-    }
-
-    /// Whether the device was stopped since it came over.
-    pub(crate) fn is_stopped(self) -> bool {
-        self.stopped().load(Relaxed)
-    }
-
     pub(crate) fn is_bus_master(self) -> bool {
         self.read_word(bindings::PCI_COMMAND as c_int)
             .is_ok_and(|command| u32::from(command) & bindings::PCI_COMMAND_MASTER != 0)
@@ -93,11 +80,6 @@ impl Device<'_> {
     /// Whether the device has to be stopped: whoever has it may have switched it on again.
     pub(crate) fn may_run(self) -> bool {
         !self.is_stopped() || self.is_bus_master()
-    }
-
-    /// Notes that the device was stopped, be it by us or by whoever took it out of its slot.
-    pub(crate) fn set_stopped(self) {
-        self.stopped().store(true, Relaxed);
     }
 
     /// Stops the device, and resets it if it can be had for that.
@@ -127,7 +109,7 @@ impl Device<'_> {
     }
 
     fn stop_present<L>(self, lock: impl FnOnce() -> Result<L>) {
-        self.set_stopped();
+        self.stopped().store(true, Relaxed);
         // SAFETY: The device is valid.
         if unsafe { bindings::pci_device_is_present(self.as_raw()) } {
             self.halt();
@@ -153,19 +135,13 @@ impl Device<'_> {
             "liveupdate: found to be a bus master, and must not be: stopped\n"
         );
         self.halt();
-        self.set_stopped();
+        self.stopped().store(true, Relaxed);
         self.reset_due().store(true, Relaxed);
-    }
-
-    fn reset_due(&self) -> &Atomic<bool> {
-        // SAFETY: As above.
-        unsafe { Atomic::from_ptr(&raw mut (*self.as_raw()).liveupdate_reset_due) }
     }
 
     /// Resets the device if it was stopped before that could be done.
     pub(crate) fn reset_if_due(self) {
-        if self.reset_due().load(Relaxed) {
-            self.reset_due().store(false, Relaxed);
+        if self.reset_due().xchg(false, Relaxed) {
             self.was_stopped(self.reset(|| Lock::try_new(self)));
         }
     }
@@ -229,7 +205,7 @@ impl Device<'_> {
         // SAFETY: The device is valid. The slot is not looked into.
         let (method, slot) = unsafe {
             (
-                bindings::pci_reset_method(self.as_raw()),
+                bindings::pci_liveupdate_reset_method(self.as_raw()),
                 (&raw const (*self.as_raw()).slot).read_volatile(),
             )
         };

@@ -19,7 +19,11 @@ use crate::{
         c_void, //
     },
     fs::File,
-    kho::Handle,
+    kho::{
+        Format,
+        HandedOver,
+        Memory, //
+    },
     module::this_module,
     prelude::*,
     sync::{
@@ -53,9 +57,10 @@ pub enum Retrieval<'a> {
 
 /// Saves and restores one kind of file.
 ///
-/// In the old kernel, [`preserve`] may be undone by [`unpreserve`]. When the machine is on its way
-/// down, [`freeze`] is called, undone by [`unfreeze`] if the reboot is called off. In the new
-/// kernel comes [`retrieve`], if userspace asks for the file, then [`finish`], in any case.
+/// In the old kernel, [`preserve`] makes a record for the next kernel and a state, which are there
+/// until the file is unpreserved: to drop the state undoes it all. When the machine is on its way
+/// down, [`freeze`] is called, undone by [`unfreeze`] if the reboot is called off. In the new kernel
+/// comes [`retrieve`], if userspace asks for the file, then [`finish`], in any case.
 ///
 /// LUO calls these one at a time for each file, and keeps a reference to the file from `preserve`
 /// on, and, unless [`KEEPS_NO_FILE`] is set, from `retrieve` on. It gives it back when the handler
@@ -63,7 +68,6 @@ pub enum Retrieval<'a> {
 /// files of it are preserved, the module that implements the trait can't be unloaded.
 ///
 /// [`preserve`]: FileHandler::preserve
-/// [`unpreserve`]: FileHandler::unpreserve
 /// [`freeze`]: FileHandler::freeze
 /// [`unfreeze`]: FileHandler::unfreeze
 /// [`retrieve`]: FileHandler::retrieve
@@ -72,12 +76,12 @@ pub enum Retrieval<'a> {
 ///
 /// # Examples
 ///
-/// A handler for files that have nothing but a number, without `unsafe`:
+/// A handler for files that have nothing but a number, without any address:
 ///
 /// ```
 /// use kernel::{
 ///     fs::File,
-///     kho::{Handle, Preserved, Restored},
+///     kho::Format,
 ///     liveupdate::{self, FileHandler, Handler, Retrieval},
 ///     prelude::*,
 ///     sync::aref::ARef,
@@ -85,33 +89,34 @@ pub enum Retrieval<'a> {
 ///
 /// struct NumberFiles;
 ///
+/// // SAFETY: Nothing else has this name, and it changes with the format.
+/// unsafe impl Format for NumberFiles {
+///     const NAME: &'static CStr = c"rust-doctest-file-v1";
+///     type Record = u64;
+///     type Entry = ();
+/// }
+///
 /// #[vtable]
 /// impl FileHandler for NumberFiles {
-///     const COMPATIBLE: &'static CStr = c"rust-doctest-file-v1";
-///     type Preserved = KBox<Preserved<u64>>;
+///     type Format = NumberFiles;
+///     type State = ();
 ///
 ///     fn can_preserve(_file: &File) -> bool {
 ///         // A real handler looks at whether the file is one of its own.
 ///         false
 ///     }
 ///
-///     fn preserve(_file: &File) -> Result<(Self::Preserved, Handle)> {
-///         let number = KBox::new(Preserved::new(42)?, GFP_KERNEL)?;
-///         let handle = number.handle();
-///
-///         Ok((number, handle))
+///     fn preserve(_file: &File) -> Result<(u64, ())> {
+///         Ok((42, ()))
 ///     }
 ///
-///     fn retrieve(handle: Handle) -> Result<ARef<File>> {
-///         let _number: u64 = handle.peek()?;
+///     fn retrieve(number: Option<u64>) -> Result<ARef<File>> {
+///         let _number = number.ok_or(EINVAL)?;
 ///
 ///         Err(ENODEV)
 ///     }
 ///
-///     fn finish(_file: Retrieval<'_>, handle: Handle) {
-///         // Frees what was handed over.
-///         let _ = Restored::<u64>::restore(handle);
-///     }
+///     fn finish(_file: Retrieval<'_>, _number: Option<u64>) {}
 /// }
 ///
 /// static HANDLER: Handler<NumberFiles> = Handler::new();
@@ -127,14 +132,11 @@ pub enum Retrieval<'a> {
 /// ```
 #[vtable]
 pub trait FileHandler: 'static {
-    /// The name by which the next kernel finds the handler; changes with the format of what it
-    /// hands over.
-    const COMPATIBLE: &'static CStr;
+    /// What a record looks like in memory, and the name by which the next kernel finds the handler.
+    type Format: Format;
 
     /// What this kernel keeps for a preserved file.
-    ///
-    /// To hand over memory, put a [`Preserved`](crate::kho::Preserved) here.
-    type Preserved: ForeignOwnable + Send;
+    type State: Send + 'static;
 
     /// LUO does not keep a file open that was retrieved, so that it is released when its last user
     /// closes it. Who releases it has it [forgotten](super::forget) then. It may be retrieved
@@ -146,54 +148,52 @@ pub trait FileHandler: 'static {
 
     /// Saves the state of `file`.
     ///
-    /// Returns what this kernel keeps until [`unpreserve`](FileHandler::unpreserve), and what the
-    /// next one gets.
-    fn preserve(file: &File) -> Result<(Self::Preserved, Handle)>;
-
-    /// Undoes [`preserve`](FileHandler::preserve). There is no file if it was forgotten.
-    fn unpreserve(_file: Option<&File>, preserved: Self::Preserved) {
-        drop(preserved);
-    }
+    /// Returns what the next kernel gets, and what this one keeps until the file is unpreserved.
+    fn preserve(file: &File) -> Result<(<Self::Format as Format>::Record, Self::State)>;
 
     /// Settles the state of `file`: the machine is on its way down. There is no file if it was
     /// forgotten.
     ///
-    /// Returns what the next kernel gets, in place of `handle`. An error calls off the reboot.
+    /// What the next kernel gets can be changed for the last time. An error calls off the reboot.
     fn freeze(
         _file: Option<&File>,
-        _preserved: <Self::Preserved as ForeignOwnable>::Borrowed<'_>,
-        _handle: Handle,
-    ) -> Result<Handle> {
+        _state: &mut Self::State,
+        _memory: Pin<&mut Memory<Self::Format>>,
+    ) -> Result {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
     /// Undoes [`freeze`](FileHandler::freeze): the reboot was called off.
-    fn unfreeze(
-        _file: Option<&File>,
-        _preserved: <Self::Preserved as ForeignOwnable>::Borrowed<'_>,
-    ) {
+    fn unfreeze(_file: Option<&File>, _state: &mut Self::State) {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
     /// Tells whether there is nothing left of a preserved file that was forgotten, so that it is to
     /// be unpreserved.
-    fn is_gone(_preserved: <Self::Preserved as ForeignOwnable>::Borrowed<'_>) -> bool {
+    fn is_gone(_state: &Self::State) -> bool {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// Makes a file of what the previous kernel preserved.
+    /// Makes a file of what the previous kernel preserved; of nothing if that can't be read.
     ///
-    /// If it fails, it is called again when userspace asks again. [`finish`](FileHandler::finish)
-    /// comes in any case, so what `handle` stands for is better only [read](Handle::peek) here.
-    fn retrieve(handle: Handle) -> Result<ARef<File>>;
+    /// If it fails, it is called again when userspace asks again.
+    fn retrieve(record: Option<<Self::Format as Format>::Record>) -> Result<ARef<File>>;
 
     /// Tells whether the file can be finished.
-    fn can_finish(_file: Retrieval<'_>, _handle: Handle) -> bool {
+    fn can_finish(_file: Retrieval<'_>, _record: Option<<Self::Format as Format>::Record>) -> bool {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// The end of the file's live update: frees what was handed over.
-    fn finish(file: Retrieval<'_>, handle: Handle);
+    /// The end of the file's live update. What was handed over is freed after that.
+    fn finish(file: Retrieval<'_>, record: Option<<Self::Format as Format>::Record>);
+}
+
+/// What LUO keeps for a preserved file.
+#[pin_data]
+struct Kept<H: FileHandler> {
+    #[pin]
+    memory: Memory<H::Format>,
+    state: H::State,
 }
 
 /// The registration data of a [`FileHandler`], to be put into a `static`.
@@ -203,7 +203,8 @@ pub trait FileHandler: 'static {
 /// # Invariants
 ///
 /// - `inner` is only given to LUO, together with the callbacks of `H`.
-/// - What LUO keeps for a preserved file is an `H::Preserved`.
+/// - What LUO keeps for a preserved file is a `Pin<KBox<Kept<H>>>`, and the address that it hands over
+///   is that of its memory.
 /// - No file is preserved before `is_complete` is set, and shared data is bound to the files only
 ///   before that. So LUO counts each file in all of the data, or in none.
 pub struct Handler<H: FileHandler> {
@@ -255,7 +256,7 @@ impl<H: FileHandler> Handler<H> {
             // INVARIANT: These are the callbacks of `H`, and nothing is registered yet.
             inner: Opaque::new(bindings::liveupdate_file_handler {
                 ops: &Self::OPS,
-                compatible: compatible(H::COMPATIBLE),
+                compatible: compatible(<H::Format as Format>::NAME),
                 list: pin_init::zeroed(),
                 flb_list: pin_init::zeroed(),
             }),
@@ -306,8 +307,8 @@ impl<H: FileHandler> Handler<H> {
         Ok(registration)
     }
 
-    /// Calls `f` for each file that the previous kernel preserved for this handler, and that isn't
-    /// finished, whether it was asked for or not.
+    /// Calls `f` with the record of each file that the previous kernel preserved for this handler,
+    /// and that isn't finished, whether it was asked for or not; with `None` if it can't be read.
     ///
     /// Context: May sleep. Not to be called by the handler's own functions. LUO's locks are held
     /// while `f` is called.
@@ -315,22 +316,32 @@ impl<H: FileHandler> Handler<H> {
     /// # Errors
     ///
     /// `ENOMEM` when there may be more files than those.
-    pub fn for_each_incoming<F: FnMut(Handle)>(&self, mut f: F) -> Result {
+    pub fn for_each_incoming<F>(&self, mut f: F) -> Result
+    where
+        F: FnMut(Option<<H::Format as Format>::Record>),
+    {
         /// # Safety
         ///
-        /// `arg` must point to an `F` that nobody else uses.
-        unsafe extern "C" fn callback<F: FnMut(Handle)>(data: u64, arg: *mut c_void) {
-            // SAFETY: By the safety requirements, and what the previous kernel's handler of this
-            // name made is meant for this one.
-            unsafe { (*arg.cast::<F>())(Handle::from_raw(data)) };
+        /// `arg` must point to a `G` that nobody else uses, and `data` be what was handed over under
+        /// the name of `F`.
+        unsafe extern "C" fn callback<F: Format, G: FnMut(Option<F::Record>)>(
+            data: u64,
+            arg: *mut c_void,
+        ) {
+            // SAFETY: The caller guarantees that this is what was handed over. It is copied, and left to
+            // whoever is registered under this name.
+            let handed_over = unsafe { HandedOver::<F>::new(data) };
+
+            // SAFETY: The caller guarantees that it is a `G` of ours.
+            unsafe { (*arg.cast::<G>())(handed_over.record().ok()) };
         }
 
         // SAFETY: The name is nul-terminated. The callback gets `f`, which nobody else uses until
         // the function returns.
         to_result(unsafe {
             bindings::liveupdate_walk_incoming(
-                H::COMPATIBLE.as_char_ptr(),
-                Some(callback::<F>),
+                <H::Format as Format>::NAME.as_char_ptr(),
+                Some(callback::<H::Format, F>),
                 (&raw mut f).cast(),
             )
         })
@@ -363,18 +374,34 @@ impl<H: FileHandler> Handler<H> {
 
     /// # Safety
     ///
-    /// To be called by LUO only.
+    /// `args` must be valid, with what `preserve_callback()` made, which nobody else uses for `'a`.
+    unsafe fn kept<'a>(args: *mut bindings::liveupdate_file_op_args) -> Pin<&'a mut Kept<H>> {
+        // SAFETY: By the safety requirements, and the type invariant of `Handler`.
+        unsafe { Pin::<KBox<Kept<H>>>::borrow_mut((*args).private_data) }
+    }
+
+    /// # Safety
+    ///
+    /// `args` must be valid, with a file as for `can_preserve_callback()`, and what is put into it
+    /// be kept for the other callbacks.
     unsafe extern "C" fn preserve_callback(args: *mut bindings::liveupdate_file_op_args) -> c_int {
         from_result(|| {
-            // SAFETY: LUO passes arguments that are valid during the callback, and the file as in
-            // `can_preserve_callback()`.
-            let (preserved, handle) = H::preserve(unsafe { File::from_raw_file((*args).file) })?;
+            // SAFETY: The caller guarantees that the file is open, and its position not in use.
+            let (record, state) = H::preserve(unsafe { File::from_raw_file((*args).file) })?;
+            let kept = KBox::pin_init(
+                try_pin_init!(Kept::<H> {
+                    memory <- Memory::<H::Format>::new(record),
+                    state,
+                }? Error),
+                GFP_KERNEL,
+            )?;
+            let address = kept.memory.address();
 
-            // INVARIANT: LUO keeps an `H::Preserved`.
-            // SAFETY: As above.
+            // INVARIANT: LUO keeps a `Pin<KBox<Kept<H>>>`, with memory at that address.
+            // SAFETY: The arguments are valid, as the caller guarantees.
             unsafe {
-                (*args).private_data = preserved.into_foreign();
-                (*args).serialized_data = handle.into_raw();
+                (*args).private_data = kept.into_foreign();
+                (*args).serialized_data = address;
             }
             Ok(0)
         })
@@ -382,79 +409,63 @@ impl<H: FileHandler> Handler<H> {
 
     /// # Safety
     ///
-    /// To be called by LUO only.
+    /// `args` must be valid, with what `preserve_callback()` made, for the last time.
     unsafe extern "C" fn unpreserve_callback(args: *mut bindings::liveupdate_file_op_args) {
-        // SAFETY: LUO passes arguments that are valid during the callback, and what
-        // `preserve_callback()` made, for the last time.
-        let (file, preserved) = unsafe {
-            (
-                Self::file((*args).file),
-                H::Preserved::from_foreign((*args).private_data),
-            )
-        };
-
-        H::unpreserve(file, preserved);
+        // SAFETY: The caller guarantees that it is what `preserve_callback()` made, and that nobody
+        // uses it after this.
+        drop(unsafe { Pin::<KBox<Kept<H>>>::from_foreign((*args).private_data) });
     }
 
     /// # Safety
     ///
-    /// To be called by LUO only.
+    /// `args` must be valid, with what `preserve_callback()` made, which nobody else uses meanwhile.
     unsafe extern "C" fn freeze_callback(args: *mut bindings::liveupdate_file_op_args) -> c_int {
-        // SAFETY: LUO passes arguments that are valid during the callback, and what
-        // `preserve_callback()` made.
-        let (file, preserved, handle) = unsafe {
-            (
-                Self::file((*args).file),
-                H::Preserved::borrow((*args).private_data),
-                // It is this kernel's memory.
-                Handle::from_raw((*args).serialized_data),
-            )
-        };
+        // SAFETY: The caller guarantees that the arguments are what is wanted.
+        let (file, kept) = unsafe { (Self::file((*args).file), Self::kept(args).project()) };
 
         from_result(|| {
-            let handle = H::freeze(file, preserved, handle)?;
-
-            // SAFETY: As above.
-            unsafe { (*args).serialized_data = handle.into_raw() };
+            H::freeze(file, kept.state, kept.memory)?;
             Ok(0)
         })
     }
 
     /// # Safety
     ///
-    /// To be called by LUO only.
+    /// `args` must be valid, with what `preserve_callback()` made, which nobody else uses meanwhile.
     unsafe extern "C" fn unfreeze_callback(args: *mut bindings::liveupdate_file_op_args) {
-        // SAFETY: As in `freeze_callback()`.
-        let (file, preserved) = unsafe {
-            (
-                Self::file((*args).file),
-                H::Preserved::borrow((*args).private_data),
-            )
-        };
+        // SAFETY: The caller guarantees that the arguments are what is wanted.
+        let (file, kept) = unsafe { (Self::file((*args).file), Self::kept(args).project()) };
 
-        H::unfreeze(file, preserved);
+        H::unfreeze(file, kept.state);
     }
 
     /// # Safety
     ///
-    /// To be called by LUO only.
+    /// `args` must be valid, with what `preserve_callback()` made, which nobody else uses meanwhile.
     unsafe extern "C" fn is_gone_callback(args: *mut bindings::liveupdate_file_op_args) -> bool {
-        // SAFETY: LUO passes arguments that are valid during the callback, and what
-        // `preserve_callback()` made.
-        H::is_gone(unsafe { H::Preserved::borrow((*args).private_data) })
+        // SAFETY: The caller guarantees that the arguments are what is wanted.
+        H::is_gone(unsafe { Self::kept(args) }.project().state)
     }
 
     /// # Safety
     ///
-    /// To be called by LUO only.
+    /// `args` must be valid, with what was handed over under the name of `H::Format`.
+    unsafe fn handed_over(args: *const bindings::liveupdate_file_op_args) -> HandedOver<H::Format> {
+        // SAFETY: The caller guarantees what it is. It is meant for the handler that is registered
+        // under this name.
+        unsafe { HandedOver::new((*args).serialized_data) }
+    }
+
+    /// # Safety
+    ///
+    /// `args` must be valid, with what was handed over under the name of `H::Format`.
     unsafe extern "C" fn retrieve_callback(args: *mut bindings::liveupdate_file_op_args) -> c_int {
         from_result(|| {
-            // SAFETY: LUO passes arguments that are valid during the callback. What the previous
-            // kernel's handler of this name made is meant for this one.
-            let handle = unsafe { Handle::from_raw((*args).serialized_data) };
-            let file = H::retrieve(handle)?;
+            // SAFETY: The caller guarantees that the arguments are what is wanted.
+            let file = H::retrieve(unsafe { Self::handed_over(args) }.record().ok())?;
 
-            // SAFETY: As above. LUO gets our reference to the file.
+            // SAFETY: The arguments are valid, as the caller guarantees, who gets our reference to
+            // the file.
             unsafe { (*args).file = ARef::into_raw(file).as_ptr().cast() };
             Ok(0)
         })
@@ -462,46 +473,44 @@ impl<H: FileHandler> Handler<H> {
 
     /// # Safety
     ///
-    /// To be called with the arguments that LUO passes to `can_finish` or `finish`, and while
-    /// these are valid.
-    unsafe fn retrieval<'a>(
-        args: *const bindings::liveupdate_file_op_args,
-    ) -> (Retrieval<'a>, Handle) {
-        // SAFETY: By the safety requirements.
-        let args = unsafe { &*args };
+    /// `args` must be valid for `'a`, with a file to which there is a reference, or none.
+    unsafe fn retrieval<'a>(args: *const bindings::liveupdate_file_op_args) -> Retrieval<'a> {
+        // SAFETY: The caller guarantees that the arguments are valid.
+        let (status, file) = unsafe { ((*args).retrieve_status, (*args).file) };
 
-        let retrieval = match args.retrieve_status {
-            ..0 => Retrieval::Failed(Error::from_errno(args.retrieve_status)),
+        match status {
+            ..0 => Retrieval::Failed(Error::from_errno(status)),
             0 => Retrieval::NotAttempted,
-            // SAFETY: It is that of these arguments.
-            1.. => match unsafe { Self::file(args.file) } {
-                Some(file) => Retrieval::Done(file),
-                None => Retrieval::Closed,
-            },
-        };
-
-        // SAFETY: As in `retrieve_callback()`.
-        (retrieval, unsafe { Handle::from_raw(args.serialized_data) })
+            // SAFETY: It is the file of these arguments.
+            1.. => unsafe { Self::file(file) }.map_or(Retrieval::Closed, Retrieval::Done),
+        }
     }
 
     /// # Safety
     ///
-    /// To be called by LUO only.
+    /// `args` must be valid, with what was handed over under the name of `H::Format`, and the file
+    /// that was made of it, if there is one.
     unsafe extern "C" fn can_finish_callback(args: *mut bindings::liveupdate_file_op_args) -> bool {
-        // SAFETY: LUO passes arguments that are valid during the callback.
-        let (file, handle) = unsafe { Self::retrieval(args) };
+        // SAFETY: The caller guarantees that the arguments are what is wanted.
+        let (file, handed_over) = unsafe { (Self::retrieval(args), Self::handed_over(args)) };
 
-        H::can_finish(file, handle)
+        H::can_finish(file, handed_over.record().ok())
     }
 
     /// # Safety
     ///
-    /// To be called by LUO only.
+    /// `args` must be valid, with what was handed over under the name of `H::Format`, for the last
+    /// time, and the file that was made of it, if there is one.
     unsafe extern "C" fn finish_callback(args: *mut bindings::liveupdate_file_op_args) {
-        // SAFETY: LUO passes arguments that are valid during the callback.
-        let (file, handle) = unsafe { Self::retrieval(args) };
+        // SAFETY: The caller guarantees that the arguments are what is wanted.
+        let (file, handed_over) = unsafe { (Self::retrieval(args), Self::handed_over(args)) };
 
-        H::finish(file, handle);
+        H::finish(file, handed_over.record().ok());
+        if let Err(why) = handed_over.free() {
+            let name = <H::Format as Format>::NAME;
+
+            pr_err!("liveupdate: what was handed over of a file of {name} can't be freed: {why}\n");
+        }
     }
 }
 
@@ -557,24 +566,31 @@ mod tests {
 
     struct AnyFile;
 
+    // SAFETY: Nothing else has this name.
+    unsafe impl Format for AnyFile {
+        const NAME: &'static CStr = c"rust-kunit-any-file-v1";
+        type Record = u8;
+        type Entry = ();
+    }
+
     #[vtable]
     impl FileHandler for AnyFile {
-        const COMPATIBLE: &'static CStr = c"rust-kunit-any-file-v1";
-        type Preserved = ();
+        type Format = AnyFile;
+        type State = ();
 
         fn can_preserve(_file: &File) -> bool {
             true
         }
 
-        fn preserve(_file: &File) -> Result<((), Handle)> {
+        fn preserve(_file: &File) -> Result<(u8, ())> {
             Err(ENODEV)
         }
 
-        fn retrieve(_handle: Handle) -> Result<ARef<File>> {
+        fn retrieve(_record: Option<u8>) -> Result<ARef<File>> {
             Err(ENODEV)
         }
 
-        fn finish(_file: Retrieval<'_>, _handle: Handle) {}
+        fn finish(_file: Retrieval<'_>, _record: Option<u8>) {}
     }
 
     const NO_OPERATIONS: &bindings::file_operations = &pin_init::zeroed();

@@ -11,16 +11,31 @@ use crate::{
         to_result,
         VTABLE_DEFAULT_ERROR, //
     },
-    kho::Handle,
+    kho::{
+        Format,
+        HandedOver,
+        Memory, //
+    },
     module::this_module,
+    new_mutex,
     prelude::*,
+    sync::{
+        lock::{
+            mutex::MutexBackend,
+            Guard, //
+        },
+        Mutex, //
+    },
     types::{
         ForeignOwnable,
         Opaque, //
     }, //
 };
 use core::{
-    marker::PhantomData,
+    marker::{
+        PhantomData,
+        PhantomPinned, //
+    },
     ops::Deref,
     pin::Pin,
     ptr::NonNull, //
@@ -28,16 +43,17 @@ use core::{
 
 /// Data that is shared by files that survive a live update.
 ///
-/// It has two sides. The [outgoing](FileLifecycleBound::Outgoing) object is there while at least
-/// one file is preserved that the data is [bound](super::Binding::add) for. The
-/// [incoming](FileLifecycleBound::Incoming) object is there from when somebody asks for it until
-/// all files are finished and all references are given back. Both can be there at once.
+/// It has two sides. The [outgoing](FileLifecycleBound::Outgoing) state is there while at least one
+/// file is preserved that the data is [bound](super::Binding::add) for, and with it the
+/// [memory](Memory) that is handed over. The [incoming](FileLifecycleBound::Incoming) object is
+/// there from when somebody asks for it until all files are finished and all references are given
+/// back. Both can be there at once.
 ///
-/// What ends is dropped: the outgoing object when its last file is unpreserved, the incoming one
-/// when its last file is finished. LUO holds a mutex meanwhile, and in all of the functions below
-/// but [`files_finished`](FileLifecycleBound::files_finished); it takes the same mutex to get or
-/// put a reference. So a lock that is held while a reference is got or put must not be taken in any
-/// of these.
+/// What ends is dropped: the outgoing state when its last file is unpreserved, the incoming object
+/// when its last file is finished. LUO holds a mutex meanwhile, and in all of the functions below but
+/// [`files_finished`](FileLifecycleBound::files_finished); it takes the same mutex to get or put a
+/// reference. So a lock that is held while a reference is got or put must not be taken in any of
+/// these, which is true of the lock of the outgoing state, too: [`OutgoingRef::lock`].
 ///
 /// # Examples
 ///
@@ -45,29 +61,42 @@ use core::{
 ///
 /// ```
 /// use kernel::{
-///     kho::{Handle, Preserved, Restored},
+///     kho::{Format, HandedOver, Memory},
 ///     liveupdate::{FileLifecycleBound, Flb},
 ///     prelude::*,
 /// };
 ///
 /// struct Number;
 ///
+/// // SAFETY: Nothing else has this name, and it changes with the format.
+/// unsafe impl Format for Number {
+///     const NAME: &'static CStr = c"rust-doctest-number-v1";
+///     type Record = u64;
+///     type Entry = ();
+/// }
+///
 /// #[vtable]
 /// impl FileLifecycleBound for Number {
-///     const COMPATIBLE: &'static CStr = c"rust-doctest-number-v1";
-///     type Outgoing = Preserved<u64>;
-///     type Incoming = Restored<u64>;
+///     type Format = Number;
+///     /// How often it was read.
+///     type Outgoing = u64;
+///     type Incoming = u64;
 ///
-///     fn preserve() -> impl PinInit<Preserved<u64>, Error> {
-///         Preserved::new(42)
+///     fn preserve() -> Result<(u64, u64)> {
+///         Ok((42, 0))
 ///     }
 ///
-///     fn handle(outgoing: &Preserved<u64>) -> Handle {
-///         outgoing.handle()
+///     fn freeze(reads: &mut u64, number: Pin<&mut Memory<Number>>) -> Result {
+///         number.update(|number| *number += *reads);
+///         Ok(())
 ///     }
 ///
-///     fn retrieve(handle: Handle) -> impl PinInit<Restored<u64>, Error> {
-///         Restored::restore(handle)
+///     fn retrieve(number: HandedOver<Number>) -> Result<u64> {
+///         let number = number.take_over()?;
+///         let value = *number.record();
+///
+///         number.free();
+///         Ok(value)
 ///     }
 /// }
 ///
@@ -81,40 +110,38 @@ use core::{
 /// ```
 #[vtable]
 pub trait FileLifecycleBound: 'static {
-    /// The name by which the next kernel finds the data; changes with its format.
-    const COMPATIBLE: &'static CStr;
+    /// What the data looks like in memory, and the name by which the next kernel finds it.
+    type Format: Format;
 
-    /// What this kernel hands over.
-    type Outgoing: Send + Sync + 'static;
+    /// What this kernel knows of what it hands over.
+    type Outgoing: Send + 'static;
 
-    /// What this kernel was handed.
+    /// What this kernel makes of what it was handed.
     type Incoming: Send + Sync + 'static;
 
-    /// Called when the first file is preserved.
+    /// Called when the first file is preserved, for what is handed over if nothing comes of it, and
+    /// for the state.
     ///
     /// An error makes it fail to preserve the file.
     ///
     /// Context: May sleep. LUO's mutex of the outgoing side is held.
-    fn preserve() -> impl PinInit<Self::Outgoing, Error>;
+    fn preserve() -> Result<(<Self::Format as Format>::Record, Self::Outgoing)>;
 
-    /// Where the next kernel finds `outgoing`.
+    /// Called when a kexec is under way, before the first file is frozen: writes down what is handed
+    /// over.
     ///
-    /// Called once, after [`preserve`](FileLifecycleBound::preserve).
-    fn handle(outgoing: &Self::Outgoing) -> Handle;
-
-    /// Called when a kexec is under way, before the first file is frozen.
+    /// From now on no file is preserved or unpreserved any more, and the data [says
+    /// so](Outgoing::is_frozen). An error calls off the kexec.
     ///
-    /// From now on no file is preserved or unpreserved any more. An error calls off the kexec.
-    ///
-    /// Context: May sleep. LUO's mutex of the outgoing side is held.
-    fn freeze(_outgoing: &Self::Outgoing) -> Result {
+    /// Context: May sleep. LUO's mutex of the outgoing side is held, and the lock of the state.
+    fn freeze(_outgoing: &mut Self::Outgoing, _memory: Pin<&mut Memory<Self::Format>>) -> Result {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
     /// Undoes [`freeze`](FileLifecycleBound::freeze): the kexec was called off.
     ///
-    /// Context: May sleep. LUO's mutex of the outgoing side is held.
-    fn unfreeze(_outgoing: &Self::Outgoing) {
+    /// Context: May sleep. LUO's mutex of the outgoing side is held, and the lock of the state.
+    fn unfreeze(_outgoing: &mut Self::Outgoing) {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
@@ -124,7 +151,7 @@ pub trait FileLifecycleBound: 'static {
     /// last file is finished. To LUO it looks as if all was well, for it would warn otherwise.
     ///
     /// Context: May sleep. LUO's mutex of the incoming side is held.
-    fn retrieve(handle: Handle) -> impl PinInit<Self::Incoming, Error>;
+    fn retrieve(handed_over: HandedOver<Self::Format>) -> Result<Self::Incoming>;
 
     /// Called once, when the last file is finished, unless [`retrieve`] gave an error.
     ///
@@ -139,6 +166,58 @@ pub trait FileLifecycleBound: 'static {
     }
 }
 
+/// What this kernel hands over, and knows of it: the state, which this derefs to, and its memory.
+#[pin_data]
+pub struct Outgoing<T: FileLifecycleBound> {
+    memory: Pin<KBox<Memory<T::Format>>>,
+    state: T::Outgoing,
+    is_frozen: bool,
+    // LUO has the address of the memory, so who has locked one can't exchange it for another.
+    #[pin]
+    _pin: PhantomPinned,
+}
+
+impl<T: FileLifecycleBound> Outgoing<T> {
+    /// The state, to change it.
+    #[inline]
+    pub fn state(self: Pin<&mut Self>) -> &mut T::Outgoing {
+        self.project().state
+    }
+
+    /// The memory, to look at it.
+    #[inline]
+    pub fn memory(&self) -> &Memory<T::Format> {
+        &self.memory
+    }
+
+    /// Whether a kexec is under way, so that nothing may change: see [`FileLifecycleBound::freeze`].
+    #[inline]
+    pub fn is_frozen(&self) -> bool {
+        self.is_frozen
+    }
+
+    /// Makes room in the memory; see [`Memory::reserve`].
+    ///
+    /// # Errors
+    ///
+    /// Those, or `EBUSY` when a kexec is under way.
+    pub fn reserve(self: Pin<&mut Self>, count: usize) -> Result {
+        if self.is_frozen {
+            return Err(EBUSY);
+        }
+        self.project().memory.as_mut().reserve(count)
+    }
+}
+
+impl<T: FileLifecycleBound> Deref for Outgoing<T> {
+    type Target = T::Outgoing;
+
+    #[inline]
+    fn deref(&self) -> &T::Outgoing {
+        &self.state
+    }
+}
+
 /// The registration data of a [`FileLifecycleBound`], to be put into a `static`.
 ///
 /// Wraps the kernel's `struct liveupdate_flb`.
@@ -146,9 +225,10 @@ pub trait FileLifecycleBound: 'static {
 /// # Invariants
 ///
 /// - `inner` is only given to LUO, together with the callbacks of `T`.
-/// - The outgoing object that LUO keeps is a `Pin<KBox<T::Outgoing>>`.
-/// - The incoming object that LUO keeps is a `Pin<KBox<T::Incoming>>`, or an errno as `ERR_PTR()`
-///   makes a pointer of it.
+/// - The outgoing object that LUO keeps is a `Pin<KBox<Mutex<Outgoing<T>>>>`, and the address that it
+///   hands over is that of its memory.
+/// - The incoming object that LUO keeps is a `KBox<T::Incoming>`, or an errno as `ERR_PTR()` makes a
+///   pointer of it.
 pub struct Flb<T: FileLifecycleBound> {
     inner: Opaque<bindings::liveupdate_flb>,
     _data: PhantomData<T>,
@@ -161,16 +241,8 @@ impl<T: FileLifecycleBound> Flb<T> {
     const OPS: bindings::liveupdate_flb_ops = bindings::liveupdate_flb_ops {
         preserve: Some(Self::preserve_callback),
         unpreserve: Some(Self::unpreserve_callback),
-        freeze: if T::HAS_FREEZE {
-            Some(Self::freeze_callback)
-        } else {
-            None
-        },
-        unfreeze: if T::HAS_UNFREEZE {
-            Some(Self::unfreeze_callback)
-        } else {
-            None
-        },
+        freeze: Some(Self::freeze_callback),
+        unfreeze: Some(Self::unfreeze_callback),
         retrieve: Some(Self::retrieve_callback),
         files_finished: if T::HAS_FILES_FINISHED {
             Some(Self::files_finished_callback)
@@ -188,7 +260,7 @@ impl<T: FileLifecycleBound> Flb<T> {
             // INVARIANT: These are the callbacks of `T`, and nothing is registered yet.
             inner: Opaque::new(bindings::liveupdate_flb {
                 ops: &Self::OPS,
-                compatible: compatible(T::COMPATIBLE),
+                compatible: compatible(<T::Format as Format>::NAME),
                 private: pin_init::zeroed(),
             }),
             _data: PhantomData,
@@ -215,8 +287,7 @@ impl<T: FileLifecycleBound> Flb<T> {
         // SAFETY: `self` is static, and `object` is valid for writes.
         to_result(unsafe { bindings::liveupdate_flb_get_outgoing(self.as_raw(), &mut object) })?;
 
-        // INVARIANT: LUO just gave us a reference, and by the type invariant of `Flb` the object
-        // is a boxed `T::Outgoing`.
+        // INVARIANT: LUO just gave us a reference, and the type invariant of `Flb` says what to.
         Ok(OutgoingRef {
             flb: self,
             object: NonNull::new(object.cast()).ok_or(ENOENT)?,
@@ -237,25 +308,42 @@ impl<T: FileLifecycleBound> Flb<T> {
         // SAFETY: `self` is static, and `object` is valid for writes.
         to_result(unsafe { bindings::liveupdate_flb_get_incoming(self.as_raw(), &mut object) })?;
 
-        // INVARIANT: LUO just gave us a reference, and by the type invariant of `Flb` the object
-        // is a boxed `T::Incoming`, or an errno.
+        // INVARIANT: LUO just gave us a reference, and the type invariant of `Flb` says what to.
         Ok(IncomingRef { flb: self, object })
     }
 
     /// # Safety
     ///
-    /// To be called by LUO only.
+    /// `args` must be valid, with an outgoing object of this type that is not dropped for `'a`.
+    unsafe fn outgoing_object<'a>(
+        args: *mut bindings::liveupdate_flb_op_args,
+    ) -> &'a Mutex<Outgoing<T>> {
+        // SAFETY: By the safety requirements, and the type invariant of `Flb`.
+        unsafe { &*(*args).obj.cast() }
+    }
+
+    /// # Safety
+    ///
+    /// `args` must be valid, and what is put into it be kept for the other callbacks.
     unsafe extern "C" fn preserve_callback(
         args: *mut bindings::liveupdate_flb_op_args,
     ) -> kernel::ffi::c_int {
         from_result(|| {
-            let outgoing = KBox::pin_init(T::preserve(), GFP_KERNEL)?;
-            let handle = T::handle(&outgoing);
+            let (record, state) = T::preserve()?;
+            let memory = KBox::pin_init(Memory::<T::Format>::new(record), GFP_KERNEL)?;
+            let address = memory.address();
+            let outgoing = pin_init!(Outgoing::<T> {
+                memory,
+                state,
+                is_frozen: false,
+                _pin: PhantomPinned,
+            });
+            let outgoing = KBox::pin_init(new_mutex!(outgoing, "liveupdate_flb"), GFP_KERNEL)?;
 
-            // INVARIANT: The outgoing object is a `Pin<KBox<T::Outgoing>>`.
-            // SAFETY: LUO passes arguments that are valid during the callback.
+            // INVARIANT: The object is a `Pin<KBox<Mutex<Outgoing<T>>>>`, with memory at that address.
+            // SAFETY: The arguments are valid, as the caller guarantees.
             unsafe {
-                (*args).data = handle.into_raw();
+                (*args).data = address;
                 (*args).obj = outgoing.into_foreign();
             }
             Ok(0)
@@ -264,81 +352,87 @@ impl<T: FileLifecycleBound> Flb<T> {
 
     /// # Safety
     ///
-    /// To be called by LUO only.
+    /// `args` must be valid, with the object that `preserve_callback()` made, for the last time.
     unsafe extern "C" fn unpreserve_callback(args: *mut bindings::liveupdate_flb_op_args) {
-        // SAFETY: LUO passes arguments that are valid during the callback, and the object that
-        // `preserve_callback()` made, which nobody refers to any more.
-        drop(unsafe { Pin::<KBox<T::Outgoing>>::from_foreign((*args).obj) });
+        // SAFETY: The caller guarantees that the object is what `preserve_callback()` made, and that
+        // nobody refers to it any more.
+        drop(unsafe { Pin::<KBox<Mutex<Outgoing<T>>>>::from_foreign((*args).obj) });
     }
 
     /// # Safety
     ///
-    /// To be called by LUO only.
+    /// `args` must be valid, with the object that `preserve_callback()` made.
     unsafe extern "C" fn freeze_callback(
         args: *mut bindings::liveupdate_flb_op_args,
     ) -> kernel::ffi::c_int {
         from_result(|| {
-            // SAFETY: LUO passes arguments that are valid during the callback, and the object that
-            // `preserve_callback()` made.
-            T::freeze(unsafe { &*(*args).obj.cast::<T::Outgoing>() })?;
+            // SAFETY: The caller guarantees that it is the object, and keeps it during the callback.
+            let mut outgoing = unsafe { Self::outgoing_object(args) }.lock();
+            let outgoing = outgoing.as_mut().project();
+
+            if T::HAS_FREEZE {
+                T::freeze(outgoing.state, outgoing.memory.as_mut())?;
+            }
+            *outgoing.is_frozen = true;
             Ok(0)
         })
     }
 
     /// # Safety
     ///
-    /// To be called by LUO only.
+    /// `args` must be valid, with the object that `preserve_callback()` made.
     unsafe extern "C" fn unfreeze_callback(args: *mut bindings::liveupdate_flb_op_args) {
-        // SAFETY: As above.
-        T::unfreeze(unsafe { &*(*args).obj.cast::<T::Outgoing>() });
+        // SAFETY: The caller guarantees that it is the object, and keeps it during the callback.
+        let mut outgoing = unsafe { Self::outgoing_object(args) }.lock();
+
+        let outgoing = outgoing.as_mut().project();
+
+        *outgoing.is_frozen = false;
+        if T::HAS_UNFREEZE {
+            T::unfreeze(outgoing.state);
+        }
     }
 
     /// # Safety
     ///
-    /// To be called by LUO only.
+    /// `args` must be valid, with what the previous kernel handed over under this name, and what is
+    /// put into it be kept for the other callbacks.
     unsafe extern "C" fn retrieve_callback(
         args: *mut bindings::liveupdate_flb_op_args,
     ) -> kernel::ffi::c_int {
-        // SAFETY: LUO passes arguments that are valid during the callback. What the previous
-        // kernel's `preserve` made is meant for us.
-        let handle = unsafe { Handle::from_raw((*args).data) };
+        // SAFETY: The caller guarantees that the arguments are valid, and that it is what was handed
+        // over under the name of the format, which is meant for who is registered under it.
+        let handed_over = unsafe { HandedOver::new((*args).data) };
+        let incoming =
+            T::retrieve(handed_over).and_then(|incoming| Ok(KBox::new(incoming, GFP_KERNEL)?));
 
-        // INVARIANT: The incoming object is a `Pin<KBox<T::Incoming>>`, or an errno.
-        let object = match KBox::pin_init(T::retrieve(handle), GFP_KERNEL) {
-            Ok(incoming) => incoming.into_foreign(),
-            Err(error) => error.to_ptr(),
-        };
-
-        // SAFETY: As above.
-        unsafe { (*args).obj = object };
+        // INVARIANT: The object is a `KBox<T::Incoming>`, or an errno.
+        // SAFETY: The arguments are valid, as the caller guarantees.
+        unsafe { (*args).obj = incoming.map_or_else(Error::to_ptr, KBox::into_foreign) };
         0
     }
 
     /// # Safety
     ///
-    /// To be called by LUO only.
+    /// `args` must be valid, with the object that `retrieve_callback()` made.
     unsafe extern "C" fn files_finished_callback(args: *mut bindings::liveupdate_flb_op_args) {
-        // SAFETY: LUO passes arguments that are valid during the callback.
-        let object = unsafe { (*args).obj };
-
-        if let Ok(object) = from_err_ptr(object) {
-            // SAFETY: LUO passes the object that `retrieve_callback()` made, which isn't an errno,
-            // and which the last file has a reference to.
+        // SAFETY: The arguments are valid, as the caller guarantees.
+        if let Ok(object) = from_err_ptr(unsafe { (*args).obj }) {
+            // SAFETY: It is the object that `retrieve_callback()` made, and not an errno. The last
+            // file has a reference to it.
             T::files_finished(unsafe { &*object.cast::<T::Incoming>() });
         }
     }
 
     /// # Safety
     ///
-    /// To be called by LUO only.
+    /// `args` must be valid, with the object that `retrieve_callback()` made, for the last time.
     unsafe extern "C" fn finish_callback(args: *mut bindings::liveupdate_flb_op_args) {
-        // SAFETY: LUO passes arguments that are valid during the callback.
-        let object = unsafe { (*args).obj };
-
-        if let Ok(object) = from_err_ptr(object) {
-            // SAFETY: LUO passes the object that `retrieve_callback()` made, which isn't an errno,
-            // and which nobody refers to any more.
-            drop(unsafe { Pin::<KBox<T::Incoming>>::from_foreign(object) });
+        // SAFETY: The arguments are valid, as the caller guarantees.
+        if let Ok(object) = from_err_ptr(unsafe { (*args).obj }) {
+            // SAFETY: It is the object that `retrieve_callback()` made, and not an errno. Nobody
+            // refers to it any more.
+            drop(unsafe { KBox::<T::Incoming>::from_foreign(object) });
         }
     }
 }
@@ -350,15 +444,16 @@ impl<T: FileLifecycleBound> Flb<T> {
 /// The object owns a reference to the outgoing side of `flb`, whose object `object` is.
 pub struct OutgoingRef<T: FileLifecycleBound> {
     flb: &'static Flb<T>,
-    object: NonNull<T::Outgoing>,
+    object: NonNull<Mutex<Outgoing<T>>>,
 }
 
-impl<T: FileLifecycleBound> Deref for OutgoingRef<T> {
-    type Target = T::Outgoing;
-
-    fn deref(&self) -> &T::Outgoing {
+impl<T: FileLifecycleBound> OutgoingRef<T> {
+    /// Locks the state.
+    ///
+    /// Context: May sleep. The lock has to be dropped before the reference is.
+    pub fn lock(&self) -> Guard<'_, Outgoing<T>, MutexBackend> {
         // SAFETY: By the type invariant there is a reference, so the object is alive.
-        unsafe { self.object.as_ref() }
+        unsafe { self.object.as_ref() }.lock()
     }
 }
 
@@ -402,15 +497,6 @@ impl<T: FileLifecycleBound> Drop for IncomingRef<T> {
     }
 }
 
-// SAFETY: A reference can be given back on any thread, and gives no more than a shared reference
-// to an object that is `Sync`.
-unsafe impl<T: FileLifecycleBound> Send for OutgoingRef<T> {}
-
-// SAFETY: As above.
-unsafe impl<T: FileLifecycleBound> Sync for OutgoingRef<T> {}
-
-// SAFETY: As above.
+// SAFETY: A reference can be given back on any thread, and gives no more than a shared reference to an
+// object that is `Sync`, as `T::Incoming` is.
 unsafe impl<T: FileLifecycleBound> Send for IncomingRef<T> {}
-
-// SAFETY: As above.
-unsafe impl<T: FileLifecycleBound> Sync for IncomingRef<T> {}

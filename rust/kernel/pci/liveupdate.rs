@@ -17,58 +17,80 @@
 //!
 //! # Examples
 //!
-//! The handler of a driver's files, as far as the PCI core is concerned. `device_of()` and
-//! `device_at()` stand for how the driver finds its devices.
+//! The handler of a driver's files, as far as the PCI core is concerned. `device_of()` stands for how
+//! the driver finds the device of a file.
 //!
 //! ```
-//! # #[cfg(CONFIG_LIVEUPDATE)]
+//! # #[cfg(CONFIG_PCI_LIVEUPDATE)]
 //! # mod example {
 //! use kernel::{
 //!     fs::File,
-//!     kho::{Handle, Preserved, Restored},
+//!     kho::Format,
 //!     liveupdate::{FileHandler, Handler, Registration, Retrieval},
-//!     pci::{self, liveupdate::Preservation},
+//!     pci::{self, liveupdate::Preservation, Address},
 //!     prelude::*,
 //!     sync::aref::ARef,
 //! };
 //!
-//! /// What this kernel keeps for a preserved file. Dropping it takes all of it back.
-//! struct State {
-//!     record: Preserved<u64>,
-//!     _device: Preservation,
+//! /// What one kernel's driver tells the next one's about a file.
+//! #[derive(FromBytes, IntoBytes, zerocopy_derive::Immutable)]
+//! #[repr(C)]
+//! struct Record {
+//!     domain: u32,
+//!     bdf: u16,
+//!     reserved: u16,
+//! }
+//!
+//! impl Record {
+//!     fn device(&self) -> Option<ARef<pci::Device>> {
+//!         pci::Device::find(Address {
+//!             domain: self.domain,
+//!             bdf: self.bdf,
+//!         })
+//!     }
 //! }
 //!
 //! struct Files;
 //!
+//! // SAFETY: Nothing else has this name, and it changes with the record.
+//! unsafe impl Format for Files {
+//!     const NAME: &'static CStr = c"rust-doctest-pci-v1";
+//!     type Record = Record;
+//!     type Entry = ();
+//! }
+//!
 //! #[vtable]
 //! impl FileHandler for Files {
-//!     const COMPATIBLE: &'static CStr = c"rust-doctest-pci-v1";
-//!     type Preserved = KBox<State>;
+//!     type Format = Files;
+//!     type State = Preservation;
 //!
 //!     fn can_preserve(file: &File) -> bool {
 //!         device_of(file).is_some()
 //!     }
 //!
-//!     fn preserve(file: &File) -> Result<(KBox<State>, Handle)> {
+//!     fn preserve(file: &File) -> Result<(Record, Preservation)> {
 //!         let device = device_of(file).ok_or(ENODEV)?;
-//!         let record = Preserved::new(u64::from(device.dev_id()))?;
-//!         let handle = record.handle();
-//!         let _device = device.liveupdate_preserve()?;
+//!         let Address { domain, bdf } = device.address();
+//!         let record = Record {
+//!             domain,
+//!             bdf,
+//!             reserved: 0,
+//!         };
+//!         // Who removes the device holds its lock, and may be waiting for LUO, which calls this.
+//!         let locked = device.try_lock().ok_or(EBUSY)?;
 //!
-//!         Ok((KBox::new(State { record, _device }, GFP_KERNEL)?, handle))
+//!         Ok((record, locked.bound().ok_or(ENODEV)?.liveupdate_preserve()?))
 //!     }
 //!
-//!     fn retrieve(handle: Handle) -> Result<ARef<File>> {
-//!         let _device = device_at(handle.peek()?).ok_or(ENODEV)?;
+//!     fn retrieve(record: Option<Record>) -> Result<ARef<File>> {
+//!         let _device = record.ok_or(EINVAL)?.device().ok_or(ENODEV)?;
 //!         // Make a file for the device here.
 //! #       Err(ENODEV)
 //!     }
 //!
-//!     fn finish(_file: Retrieval<'_>, handle: Handle) {
-//!         if let Ok(record) = Restored::<u64>::restore(handle) {
-//!             if let Some(device) = device_at(*record) {
-//!                 device.liveupdate_finish();
-//!             }
+//!     fn finish(_file: Retrieval<'_>, record: Option<Record>) {
+//!         if let Some(device) = record.and_then(|record| record.device()) {
+//!             device.liveupdate_finish();
 //!         }
 //!     }
 //! }
@@ -81,9 +103,8 @@
 //! }
 //! # pub(super) fn run() { let _ = register(); }
 //! # fn device_of(_: &File) -> Option<ARef<pci::Device>> { None }
-//! # fn device_at(_: u64) -> Option<ARef<pci::Device>> { None }
 //! # }
-//! # #[cfg(CONFIG_LIVEUPDATE)]
+//! # #[cfg(CONFIG_PCI_LIVEUPDATE)]
 //! # example::run();
 //! # Ok::<(), Error>(())
 //! ```
@@ -91,7 +112,10 @@
 use super::Device;
 use crate::{
     bindings,
-    device,
+    device::{
+        self,
+        Bound, //
+    },
     error::to_result,
     prelude::*,
     sync::aref::ARef, //
@@ -163,11 +187,12 @@ pub enum User {
     Closed = bindings::pci_liveupdate_user_PCI_LIVEUPDATE_CLOSED,
 }
 
-impl Device {
+impl Device<Bound> {
     /// Tells the next kernel that the device is kept alive, until the result is dropped.
     ///
-    /// To be called when a file that stands for the device is [preserved]. The bridges above the
-    /// device are preserved with it.
+    /// To be called when a file that stands for the device is [preserved], by the driver that the
+    /// device is bound to, which it finds out with [`Device::try_lock`]. The bridges above the device
+    /// are preserved with it.
     ///
     /// Context: May sleep.
     ///
@@ -177,7 +202,7 @@ impl Device {
     /// - `EINVAL` when the device is of a kind that cannot be preserved, which is logged: a virtual
     ///   function, a bridge, a device that needs a device-specific ACS quirk, or one that is not
     ///   alone in its IOMMU group for good.
-    /// - `ENODEV` when the device was removed or has no driver.
+    /// - `ENODEV` when the device is just being removed.
     /// - `ENOENT` when no file is preserved that [`register_flb`] was called for.
     /// - `EOPNOTSUPP` when live update is off, or without `CONFIG_PCI_LIVEUPDATE`.
     /// - `ENOSPC`, `EOVERFLOW`, `ENOMEM`.
@@ -190,7 +215,9 @@ impl Device {
         // INVARIANT: It was preserved just now.
         Ok(Preservation(self.into()))
     }
+}
 
+impl Device {
     /// Tells the PCI core that the driver has the device back.
     ///
     /// To be called when a file that stands for the device is [finished]. The kernel warns when
@@ -212,7 +239,7 @@ impl<Ctx: device::DeviceContext> Device<Ctx> {
     #[inline]
     pub fn liveupdate_is_outgoing(&self) -> bool {
         // SAFETY: By its type invariant `self` is a valid device.
-        !unsafe { bindings::pci_liveupdate_outgoing(self.as_raw()) }.is_null()
+        unsafe { bindings::pci_liveupdate_outgoing(self.as_raw()) }
     }
 
     /// Whether the device was preserved by the previous kernel, and is not finished.
@@ -224,15 +251,6 @@ impl<Ctx: device::DeviceContext> Device<Ctx> {
     pub fn liveupdate_is_incoming(&self) -> bool {
         // SAFETY: By its type invariant `self` is a valid device.
         unsafe { bindings::pci_liveupdate_is_incoming(self.as_raw()) }
-    }
-
-    /// Stops a device that may be doing DMA, and resets it if that can be done at once.
-    ///
-    /// Context: May sleep, but for no longer than a reset takes. The lock of the device is not
-    /// waited for.
-    pub fn liveupdate_stop(&self) {
-        // SAFETY: By its type invariant `self` is a valid device.
-        unsafe { bindings::pci_liveupdate_stop(self.as_raw()) };
     }
 
     /// Whether the device was stopped, so that it is not as the previous kernel left it.

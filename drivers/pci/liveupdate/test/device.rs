@@ -4,6 +4,7 @@
 
 use crate::{
     file::TestFile,
+    node,
     raw, //
 };
 use kernel::{
@@ -11,10 +12,7 @@ use kernel::{
     ffi::c_int,
     fs::File,
     io::Io,
-    miscdevice::{
-        MiscDeviceRegistration,
-        NamedRegistration, //
-    },
+    miscdevice::MiscDeviceRegistration,
     new_mutex,
     pci,
     prelude::*,
@@ -42,10 +40,13 @@ kernel::sync::global_lock! {
     pub(crate) unsafe(uninit) static BY_FILE: Mutex<KVec<(usize, Arc<TestDevice>)>> = KVec::new();
 }
 
+/// A node of a device.
+type Node = node::Node<TestFile, TestDevice>;
+
 /// A device and its node in `/dev`.
 pub(crate) struct Entry {
     pub(crate) device: Arc<TestDevice>,
-    pub(crate) node: Pin<KBox<NamedRegistration<TestFile>>>,
+    pub(crate) node: Pin<KBox<Node>>,
 }
 
 /// How much of BAR 0 we use.
@@ -99,31 +100,24 @@ pub(crate) struct TestDevice {
     /// When the next kernel is on its way, its file tries to preserve and to unpreserve devices.
     pub(crate) tries: Atomic<bool>,
     /// What came of trying to preserve and unpreserve while the previous kernel was frozen.
-    pub(crate) tried: Tried,
+    #[pin]
+    pub(crate) tried: Mutex<Tried>,
 }
 
 /// What came of trying what must not be done while the next kernel is on its way: errnos, or
 /// [`Tried::NOT`].
+#[derive(Clone, Copy, FromBytes, IntoBytes, zerocopy_derive::Immutable)]
+#[repr(C)]
 pub(crate) struct Tried {
-    pub(crate) preserve: Atomic<i32>,
-    pub(crate) unpreserve: Atomic<i32>,
+    pub(crate) preserve: i32,
+    pub(crate) unpreserve: i32,
 }
 
 impl Tried {
-    const NOT: i32 = 1;
-
-    pub(crate) fn new() -> Self {
-        Self {
-            preserve: Atomic::new(Self::NOT),
-            unpreserve: Atomic::new(Self::NOT),
-        }
-    }
-
-    pub(crate) fn set(&self, other: &Self) {
-        self.preserve.store(other.preserve.load(Relaxed), Relaxed);
-        self.unpreserve
-            .store(other.unpreserve.load(Relaxed), Relaxed);
-    }
+    pub(crate) const NOT: Self = Self {
+        preserve: 1,
+        unpreserve: 1,
+    };
 }
 
 impl TestDevice {
@@ -140,7 +134,7 @@ impl TestDevice {
             is_preserved: Atomic::new(false),
             fails <- new_mutex!(None),
             tries: Atomic::new(false),
-            tried: Tried::new(),
+            tried <- new_mutex!(Tried::NOT),
         })
     }
 
@@ -168,13 +162,10 @@ impl TestDevice {
     fn has_config_space(&self) -> bool {
         let mut vendor = 0;
 
-        // SAFETY: `pci::Device` is a transparent wrapper of a valid `struct pci_dev`, and `vendor`
-        // can be written to.
+        // SAFETY: The device is valid, and `vendor` can be written to.
         unsafe {
             bindings::pci_read_config_word(
-                core::ptr::from_ref::<pci::Device>(&self.pdev)
-                    .cast_mut()
-                    .cast(),
+                self.pdev.as_raw(),
                 bindings::PCI_VENDOR_ID as c_int,
                 &mut vendor,
             );
@@ -220,7 +211,7 @@ pub(crate) fn of_node(node: &MiscDeviceRegistration<TestFile>) -> Option<Arc<Tes
     DEVICES
         .lock()
         .iter()
-        .find(|entry| core::ptr::eq::<MiscDeviceRegistration<TestFile>>(&**entry.node, node))
+        .find(|entry| entry.node.is(node))
         .map(|entry| entry.device.clone())
 }
 
@@ -231,7 +222,7 @@ pub(crate) fn position(devices: &[Entry], name: &CStr) -> Result<usize, usize> {
 
 /// The device that a file stands for, if it is one of ours.
 pub(crate) fn of_file(file: &File) -> Option<Arc<TestDevice>> {
-    let id = DEVICES.lock().first()?.node.file_data_id(file)?;
+    let id = DEVICES.lock().first()?.node.id_of(file)?;
 
     let devices = BY_FILE.lock();
 
@@ -251,13 +242,13 @@ impl Bound {
     /// Makes a node for the device.
     pub(crate) fn new(device: Arc<TestDevice>) -> Result<Self> {
         let name = CString::try_from_fmt(fmt!("pci_liveupdate_test-{}", device.name()))?;
-        let node = KBox::pin_init(NamedRegistration::register(name), GFP_KERNEL)?;
+        let node = KBox::pin_init(Node::new(name), GFP_KERNEL)?;
         let entry = Entry {
             device: device.clone(),
             node,
         };
 
-        let id = MiscDeviceRegistration::<TestFile>::data_id(device.clone());
+        let id = Node::id(&device);
 
         let bound = Self(device.clone());
 
@@ -283,7 +274,7 @@ impl Bound {
 
 impl Drop for Bound {
     fn drop(&mut self) {
-        let id = MiscDeviceRegistration::<TestFile>::data_id(self.0.clone());
+        let id = Node::id(&self.0);
         let mut devices = BY_FILE.lock();
 
         if let Ok(index) = position_of_file(&devices, id) {

@@ -79,6 +79,7 @@ impl MiscDevice for TestFile {
 
 fn describe(device: &TestDevice) -> Result<CString> {
     let pdev = &device.pdev;
+    let tried = *device.tried.lock();
     let state = match (pdev.liveupdate_is_incoming(), pdev.liveupdate_is_outgoing()) {
         (false, false) => "ordinary",
         (false, true) => "outgoing",
@@ -95,8 +96,8 @@ fn describe(device: &TestDevice) -> Result<CString> {
         device.cookie.load(Relaxed),
         state,
         if device.is_alive() { "yes" } else { "no" },
-        device.tried.preserve.load(Relaxed),
-        device.tried.unpreserve.load(Relaxed),
+        tried.preserve,
+        tried.unpreserve,
     ))
 }
 

@@ -19,10 +19,8 @@ use kernel::{
         File, //
     },
     kho::{
-        Handle,
-        Preservable,
-        Preserved,
-        Restored, //
+        Format,
+        Memory, //
     },
     liveupdate::{
         FileHandler,
@@ -40,26 +38,20 @@ use kernel::{
     prelude::*,
     sync::{
         aref::ARef,
-        atomic::{
-            Atomic,
-            Relaxed, //
-        },
+        atomic::Relaxed,
         Arc, //
     }, //
 };
 
 /// What one kernel's driver tells the next one's about a file.
+#[derive(FromBytes, IntoBytes, zerocopy_derive::Immutable)]
 #[repr(C)]
 pub(crate) struct Record {
     /// Where the device is, nul-terminated; how the kernel names it.
     name: [u8; 24],
-    cookie: Atomic<u64>,
+    cookie: u64,
     tried: Tried,
 }
-
-// SAFETY: Any bytes are valid, and there is no padding between 24 bytes, a number of 8 and two
-// of 4.
-unsafe impl Preservable for Record {}
 
 impl Record {
     fn new(device: &TestDevice) -> Result<Self> {
@@ -71,28 +63,9 @@ impl Record {
             .copy_from_slice(bytes);
         Ok(Self {
             name,
-            cookie: Atomic::new(device.cookie.load(Relaxed)),
-            tried: Tried::new(),
+            cookie: device.cookie.load(Relaxed),
+            tried: Tried::NOT,
         })
-    }
-
-    /// Does what must not be done any more, and notes what came of it.
-    fn try_to_change(&self, device: &TestDevice) {
-        let other = DEVICES
-            .lock()
-            .iter()
-            .find(|entry| !entry.device.pdev.liveupdate_is_outgoing())
-            .map(|entry| entry.device.clone());
-        let errno = |result: Result| result.map_or_else(Error::to_errno, |()| 0);
-
-        if let Some(other) = other {
-            self.tried
-                .preserve
-                .store(errno(raw::preserve(&other.pdev)), Relaxed);
-        }
-        self.tried
-            .unpreserve
-            .store(errno(raw::unpreserve(&device.pdev)), Relaxed);
     }
 
     /// Which of the devices the record is of, if the driver is bound to it.
@@ -107,9 +80,25 @@ impl Record {
     }
 }
 
-/// What this kernel keeps for a preserved file.
+/// Does what must not be done any more, and says what came of it.
+fn try_to_change(device: &TestDevice) -> Tried {
+    let other = DEVICES
+        .lock()
+        .iter()
+        .find(|entry| !entry.device.pdev.liveupdate_is_outgoing())
+        .map(|entry| entry.device.clone());
+    let errno = |result: Result| result.map_or_else(Error::to_errno, |()| 0);
+
+    Tried {
+        preserve: other.map_or(Tried::NOT.preserve, |other| {
+            errno(raw::preserve(&other.pdev))
+        }),
+        unpreserve: errno(raw::unpreserve(&device.pdev)),
+    }
+}
+
+/// What this kernel keeps for a preserved file. Dropping it takes all of it back.
 pub(crate) struct State {
-    record: Preserved<Record>,
     device: Arc<TestDevice>,
     _preservation: Preservation,
 }
@@ -117,49 +106,59 @@ pub(crate) struct State {
 /// Files of all devices that the driver is bound to.
 pub(crate) struct Files;
 
+// SAFETY: Nothing else has this name, which changes with the record.
+unsafe impl Format for Files {
+    const NAME: &'static CStr = c"pci-liveupdate-test-v1";
+    type Record = Record;
+    type Entry = ();
+}
+
 #[vtable]
 impl FileHandler for Files {
-    const COMPATIBLE: &'static CStr = c"pci-liveupdate-test-v1";
-    type Preserved = KBox<State>;
+    type Format = Files;
+    type State = State;
 
     fn can_preserve(file: &File) -> bool {
         device::of_file(file).is_some()
     }
 
-    fn preserve(file: &File) -> Result<(KBox<State>, Handle)> {
+    fn preserve(file: &File) -> Result<(Record, State)> {
         let device = device::of_file(file).ok_or(ENODEV)?;
-        let record = Preserved::new(Record::new(&device)?)?;
-        let handle = record.handle();
-        let state = State {
-            record,
-            _preservation: device.pdev.liveupdate_preserve()?,
-            device: device.clone(),
-        };
-        let state = KBox::new(state, GFP_KERNEL)?;
+        let record = Record::new(&device)?;
+        // Who removes the device has locked it, and may be waiting for who calls this.
+        let locked = device.pdev.try_lock().ok_or(EBUSY)?;
+        let _preservation = locked.bound().ok_or(ENODEV)?.liveupdate_preserve()?;
 
+        drop(locked);
         // Last, so that there is something to take back.
         device.may_fail(Step::Preserve)?;
-        Ok((state, handle))
+
+        let state = State {
+            device,
+            _preservation,
+        };
+
+        Ok((record, state))
     }
 
-    fn freeze(_file: Option<&File>, state: &State, handle: Handle) -> Result<Handle> {
-        // The user may have changed it since the file was preserved.
-        state
-            .record
-            .cookie
-            .store(state.device.cookie.load(Relaxed), Relaxed);
+    fn freeze(_file: Option<&File>, state: &mut State, memory: Pin<&mut Memory<Files>>) -> Result {
+        let device = &state.device;
 
-        state.device.may_fail(Step::Freeze)?;
-        if state.device.tries.load(Relaxed) {
-            state.record.try_to_change(&state.device);
-        }
-        Ok(handle)
+        device.may_fail(Step::Freeze)?;
+        memory.update(|record| {
+            // The user may have changed it since the file was preserved.
+            record.cookie = device.cookie.load(Relaxed);
+            if device.tries.load(Relaxed) {
+                record.tried = try_to_change(device);
+            }
+        });
+        Ok(())
     }
 
-    fn unfreeze(_file: Option<&File>, _state: &State) {}
+    fn unfreeze(_file: Option<&File>, _state: &mut State) {}
 
-    fn retrieve(handle: Handle) -> Result<ARef<File>> {
-        let record: Record = handle.peek()?;
+    fn retrieve(record: Option<Record>) -> Result<ARef<File>> {
+        let record = record.ok_or(EINVAL)?;
         let devices = DEVICES.lock();
         let entry = record.find(&devices).ok_or(ENODEV)?;
 
@@ -174,35 +173,25 @@ impl FileHandler for Files {
         )?;
 
         entry.device.may_fail(Step::Retrieve)?;
-        entry
-            .device
-            .cookie
-            .store(record.cookie.load(Relaxed), Relaxed);
-        entry.device.tried.set(&record.tried);
+        entry.device.cookie.store(record.cookie, Relaxed);
+        *entry.device.tried.lock() = record.tried;
         entry.device.pdev.liveupdate_set_user(User::Retrieved);
         Ok(file)
     }
 
-    fn can_finish(_file: Retrieval<'_>, handle: Handle) -> bool {
-        let Ok(record) = handle.peek::<Record>() else {
-            return true;
-        };
-
+    fn can_finish(_file: Retrieval<'_>, record: Option<Record>) -> bool {
         record
-            .device()
+            .and_then(|record| record.device())
             .is_none_or(|device| device.may_fail(Step::CanFinish).is_ok())
     }
 
-    fn finish(_file: Retrieval<'_>, handle: Handle) {
-        let Ok(record) = Restored::<Record>::restore(handle) else {
-            pr_warn!("nothing was preserved at {handle}\n");
+    fn finish(_file: Retrieval<'_>, record: Option<Record>) {
+        let Some(device) = record.and_then(|record| record.device()) else {
             return;
         };
 
-        if let Some(device) = record.device() {
-            if device.pdev.liveupdate_is_incoming() {
-                device.pdev.liveupdate_finish();
-            }
+        if device.pdev.liveupdate_is_incoming() {
+            device.pdev.liveupdate_finish();
         }
     }
 }

@@ -11,6 +11,7 @@
 //! - [`device`]: the devices that the driver is bound to.
 //! - [`file`](mod@file): what userspace reads from a device's file and writes to it.
 //! - [`handler`]: what the Live Update Orchestrator calls.
+//! - [`node`]: their nodes in `/dev`, and files of them.
 //! - [`raw`]: calls of the PCI core as no driver should make them, for tests.
 
 use kernel::{
@@ -25,6 +26,7 @@ use kernel::{
 mod device;
 mod file;
 mod handler;
+mod node;
 mod raw;
 
 use device::{

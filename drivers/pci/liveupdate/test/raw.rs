@@ -14,17 +14,12 @@ use kernel::{
 
 /// Preserves a device, with nobody who has to unpreserve it.
 pub(crate) fn preserve(pdev: &pci::Device) -> Result {
-    let pdev = core::ptr::from_ref(pdev).cast_mut();
-
-    // SAFETY: `pci::Device` is a transparent wrapper of a valid `struct pci_dev`.
-    to_result(unsafe { bindings::pci_liveupdate_preserve(pdev.cast()) })
+    // SAFETY: The device is valid, and the host bridges of tests stay.
+    to_result(unsafe { bindings::pci_liveupdate_preserve(pdev.as_raw()) })
 }
 
 /// Unpreserves a device, whether it is preserved or not.
 pub(crate) fn unpreserve(pdev: &pci::Device) -> Result {
-    let pdev = core::ptr::from_ref(pdev).cast_mut();
-
-    // SAFETY: `pci::Device` is a transparent wrapper of a valid `struct pci_dev`. The function
-    // copes with devices that are not preserved.
-    to_result(unsafe { bindings::pci_liveupdate_unpreserve(pdev.cast()) })
+    // SAFETY: The device is valid. The function copes with devices that are not preserved.
+    to_result(unsafe { bindings::pci_liveupdate_unpreserve(pdev.as_raw()) })
 }

@@ -6,10 +6,31 @@
 //! As it comes up, the kernel's fault injection spares allocations that may wait, so that at boot
 //! little fails. The selftest `faults_kunit` changes that, and has the suite run again.
 
-use super::*;
-use crate::outgoing::Outgoing;
+use super::{
+    page::{
+        Page,
+        PER_BLOCK, //
+    },
+    records::{
+        address,
+        new_memory,
+        with_device,
+        written,
+        HandOver, //
+    }, //
+};
+use crate::{
+    abi::Record,
+    outgoing::Outgoing,
+    state::Device,
+    validate::Unreadable, //
+};
 use core::ptr;
-use kernel::task::Task;
+use kernel::{
+    kho,
+    prelude::*,
+    task::Task, //
+};
 
 /// Far more allocations than anything here makes.
 const MANY: c_uint = 1000;
@@ -116,114 +137,86 @@ fn expect(is_right: bool) -> Result {
     }
 }
 
-/// Slots have the first `n` addresses, and nothing else.
-fn expect_filled(slots: &Slots, n: usize) -> Result {
-    expect(slots.len() as usize == n && problems(slots) == 0)?;
-    expect(slots.iter().map(Record::address).eq((0..n).map(address)))?;
-    expect(slots.devices().next().is_none())
-}
-
-fn insert_one(n: usize, nth: c_uint, later: bool) -> Result<Attempt<bool>> {
-    let (mut slots, _) = filled(n)?;
-    let at = slots.parts().header.devices();
-    let capacity = slots.parts().blocks.capacity();
-    let Attempt { result, did_fail } = attempt(nth, later, || {
-        slots.as_mut().insert(address(n), 1).map(|_| ())
-    });
+fn make_memory(nth: c_uint, later: bool) -> Result<Attempt<bool>> {
+    let Attempt { result, did_fail } = attempt(nth, later, || new_memory().map(drop));
     let result = is_refused(result)?;
 
-    if result {
-        expect_filled(&slots, n)?;
-        expect(slots.parts().header.devices() == at)?;
-        expect(slots.parts().blocks.capacity() == capacity)?;
-        slots.as_mut().insert(address(n), 1)?;
-    }
-    expect_filled(&slots, n + 1)?;
+    new_memory()?;
     Ok(Attempt { result, did_fail })
 }
 
-fn preserve(device: Device<'_>, n: usize, nth: c_uint, later: bool) -> Result<Attempt<bool>> {
-    let (mut slots, _) = filled(n)?;
-    let expect_nothing = |slots: &Slots| {
+/// Makes room for another block, when `n` records are there.
+fn make_room(n: usize, nth: c_uint, later: bool) -> Result<Attempt<bool>> {
+    let records = |n| (0..n).map(|n| Record::new(address(n), 1));
+    let mut memory = new_memory()?;
+
+    memory.as_mut().reserve(n)?;
+    memory.as_mut().write(records(n))?;
+
+    let capacity = memory.capacity();
+    let Attempt { result, did_fail } = attempt(nth, later, || memory.as_mut().reserve(n + 1));
+    let result = is_refused(result)?;
+
+    if result {
+        expect(memory.capacity() == capacity)?;
+        expect(written(&memory)?.iter().copied().eq(records(n)))?;
+        memory.as_mut().reserve(n + 1)?;
+    }
+    memory.as_mut().write(records(n + 1))?;
+    expect(written(&memory)?.iter().copied().eq(records(n + 1)))?;
+    Ok(Attempt { result, did_fail })
+}
+
+fn preserve(device: Device<'_>, nth: c_uint, later: bool) -> Result<Attempt<bool>> {
+    let mut outgoing = Outgoing::new();
+    let expect_nothing = |outgoing: &Outgoing| {
         expect(!device.path().any(|device| device.is_outgoing()))?;
-        expect_filled(slots, n)
+        expect(outgoing.len() == 0 && outgoing.iter().count() == 0)
     };
     let Attempt { result, did_fail } =
-        attempt(nth, later, || slots.as_mut().preserve(device, None));
+        attempt(nth, later, || outgoing.preserve(device, None).map(drop));
     let result = is_refused(result)?;
 
     if result {
-        expect_nothing(&slots)?;
-        slots.as_mut().preserve(device, None)?;
+        expect_nothing(&outgoing)?;
+        outgoing.preserve(device, None)?;
     }
     expect(device.path().all(|device| device.is_outgoing()))?;
-    expect(problems(&slots) == 0)?;
-    slots.as_mut().unpreserve(device, |_| ())?;
-    expect_nothing(&slots)?;
+    expect(outgoing.len() == device.path().count())?;
+    outgoing.unpreserve(device)?;
+    expect_nothing(&outgoing)?;
     Ok(Attempt { result, did_fail })
 }
 
-fn make_outgoing(nth: c_uint, later: bool) -> Result<Attempt<bool>> {
-    let make = || KBox::pin_init(Outgoing::new(), GFP_KERNEL).map(drop);
-    let Attempt { result, did_fail } = attempt(nth, later, make);
-    let result = is_refused(result)?;
-
-    make()?;
-    Ok(Attempt { result, did_fail })
-}
-
-/// Takes back a page that could not be read, which has to be there as it was.
-fn take_back<T>(page: *mut T) -> Result {
-    // Nobody got to it, or who did has left it alone.
-    if let Ok(restored) = Restored::<u64>::restore(handle(page)) {
-        restored.leak();
-    }
-
-    // SAFETY: The page was allocated by `page()`. If it was freed since, its count can still be
-    // looked at.
-    expect(unsafe { bindings::folio_ref_count(bindings::virt_to_folio(page.cast())) } == 1)
+/// Takes back a page that could not be read, which has to be there as it was: nobody got to it, or who
+/// did has left it alone.
+fn take_back(page: &Page) -> Result {
+    page.take_back();
+    expect(page.references() == 1)
 }
 
 fn read(n: usize, nth: c_uint, later: bool) -> Result<Attempt<bool>> {
     let hand_over = HandOver::new(n)?;
-    let mut again = HandOver {
-        header: hand_over.header,
-        blocks: KVec::new(),
+    let Attempt { result, did_fail } = attempt(nth, later, || hand_over.read());
+    let (records, result) = match result {
+        Ok(records) => (records, false),
+        Err(Unreadable::Memory(kho::Unreadable::NoMemory)) => {
+            take_back(&hand_over.header)?;
+            hand_over.blocks.iter().try_for_each(take_back)?;
+            // It is all there, and can be read when there is memory.
+            (hand_over.read()?, true)
+        }
+        Err(why) => return Err(why.into()),
     };
 
-    again
-        .blocks
-        .extend_from_slice(&hand_over.blocks, GFP_KERNEL)?;
-
-    let Attempt { result, did_fail } = attempt(nth, later, || hand_over.read());
-    let is_read =
-        |incoming: &Incoming| expect(incoming.iter().map(Record::address).eq((0..n).map(address)));
-
-    match result {
-        Ok(incoming) => {
-            is_read(&incoming)?;
-            return Ok(Attempt {
-                result: false,
-                did_fail,
-            });
-        }
-        Err(Unreadable::NoMemory) => {}
-        Err(why) => return Err(why.into()),
-    }
-
-    take_back(again.header)?;
-    for block in &again.blocks {
-        take_back(*block)?;
-    }
-
-    // It is all there, and can be read when there is memory.
-    let incoming = again.read()?;
-
-    is_read(&incoming)?;
-    Ok(Attempt {
-        result: true,
-        did_fail,
-    })
+    hand_over.forget();
+    expect(
+        records
+            .iter()
+            .map(|record| record.address())
+            .eq((0..n).map(address)),
+    )?;
+    Ok(Attempt { result, did_fail })
 }
 
 #[kunit_tests(pci_liveupdate_faults)]
@@ -231,39 +224,25 @@ mod cases {
     use super::*;
 
     #[test]
-    fn outgoing_data_is_made_or_not() -> Result {
-        all("outgoing data is made", 0..1, |_, nth, later| {
-            make_outgoing(nth, later)
+    fn memory_is_made_or_not() -> Result {
+        all("memory is made", 0..1, |_, nth, later| {
+            make_memory(nth, later)
         })
     }
 
     #[test]
-    fn records_grow_or_stay() -> Result {
+    fn room_grows_or_stays() -> Result {
         let sizes = (0..4).map(|blocks| blocks * PER_BLOCK);
 
-        all("records grow by a block", sizes, insert_one)
+        all("room grows by a block", sizes, make_room)
     }
 
     #[test]
-    fn a_device_is_preserved_or_not_while_records_grow() -> Result {
-        let rescan = RescanLock::lock();
-        let device = rescan.devices().find(|device| {
-            let device = Device::new(device);
-
-            !device.is_bridge()
-                && !device.path().any(|device| device.is_outgoing())
-                && device.upstream_bridges().count() > 0
-        });
-        let Some(device) = device else {
-            pr_info!("there is no device below a bridge\n");
-            return Ok(());
-        };
-        let device = Device::new(&device);
-        // The block is full at each of the device and the bridges, or has room for all.
-        let sizes = (0..=device.path().count()).map(|room| PER_BLOCK - room);
-
-        all("a device is preserved", sizes, |n, nth, later| {
-            preserve(device, n, nth, later)
+    fn a_device_is_preserved_or_not() -> Result {
+        with_device(|device, _| {
+            all("a device is preserved", 0..1, |_, nth, later| {
+                preserve(device, nth, later)
+            })
         })
     }
 

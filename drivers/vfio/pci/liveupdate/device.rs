@@ -11,13 +11,17 @@ use crate::record::{
 use core::ptr::NonNull;
 use kernel::{
     bindings,
+    device::Bound,
     error::{
         from_err_ptr,
         to_result, //
     },
     ffi::c_int,
     fs::File,
-    pci,
+    pci::{
+        self,
+        Address, //
+    },
     prelude::*,
     sync::aref::ARef,
     types::Opaque, //
@@ -53,11 +57,12 @@ impl Device {
     }
 
     /// The PCI device.
-    pub(crate) fn pdev(&self) -> &pci::Device {
+    pub(crate) fn pdev(&self) -> &pci::Device<Bound> {
         // SAFETY: By the type invariant the device is valid.
         let pdev = unsafe { bindings::vfio_pci_liveupdate_pdev(self.as_raw()) };
 
-        // SAFETY: The PCI device outlives ours. `pci::Device` is a transparent wrapper of it.
+        // SAFETY: The PCI device outlives ours, and stays bound as long as ours is open: who unbinds
+        // it waits for that. `pci::Device` is a transparent wrapper of it.
         unsafe { &*pdev.cast() }
     }
 
@@ -106,7 +111,7 @@ pub(crate) fn set_preserved(pdev: &pci::Device, file: &File) -> Result<(bool, Re
     // a reference to the file, until it unpreserves the file, before which the device forgets it.
     to_result(unsafe {
         bindings::vfio_pci_liveupdate_set_preserved(
-            as_raw(pdev),
+            pdev.as_raw(),
             file.as_ptr(),
             &mut running,
             registers.as_mut_ptr(),
@@ -118,13 +123,13 @@ pub(crate) fn set_preserved(pdev: &pci::Device, file: &File) -> Result<(bool, Re
 /// Undoes [`set_preserved`].
 pub(crate) fn unset_preserved(pdev: &pci::Device) {
     // SAFETY: The device is valid.
-    unsafe { bindings::vfio_pci_liveupdate_unset_preserved(as_raw(pdev)) };
+    unsafe { bindings::vfio_pci_liveupdate_unset_preserved(pdev.as_raw()) };
 }
 
 /// Whether a device that was preserved is removed, and nobody has it open any more.
 pub(crate) fn is_gone(pdev: &pci::Device) -> bool {
     // SAFETY: The device is valid.
-    unsafe { bindings::vfio_pci_liveupdate_is_gone(as_raw(pdev)) }
+    unsafe { bindings::vfio_pci_liveupdate_is_gone(pdev.as_raw()) }
 }
 
 /// Makes sure that no device of vfio-pci is being removed, which would keep the machine from going
@@ -145,13 +150,13 @@ pub(crate) fn refuse_removals() -> Result {
 /// Context: May sleep. Takes the lock of the device.
 pub(crate) fn attach(pdev: &pci::Device) {
     // SAFETY: The device is valid.
-    unsafe { bindings::vfio_pci_liveupdate_attach(as_raw(pdev)) };
+    unsafe { bindings::vfio_pci_liveupdate_attach(pdev.as_raw()) };
 }
 
 /// Begins to reset a device that was handed over stopped, so that its user need not wait for that.
 pub(crate) fn begin_reset(pdev: &pci::Device) {
     // SAFETY: The device is valid.
-    unsafe { bindings::vfio_pci_liveupdate_begin_reset(as_raw(pdev)) };
+    unsafe { bindings::vfio_pci_liveupdate_begin_reset(pdev.as_raw()) };
 }
 
 /// Stops a device that a record leads to, but that the PCI core doesn't know to be handed over.
@@ -159,7 +164,7 @@ pub(crate) fn begin_reset(pdev: &pci::Device) {
 /// Context: May sleep.
 pub(crate) fn stop_stray(pdev: &pci::Device) {
     // SAFETY: The device is valid.
-    unsafe { bindings::vfio_pci_liveupdate_stop_stray(as_raw(pdev)) };
+    unsafe { bindings::vfio_pci_liveupdate_stop_stray(pdev.as_raw()) };
 }
 
 /// Stops all incoming devices that no record leads to.
@@ -170,29 +175,16 @@ pub(crate) fn stop_unclaimed() {
     unsafe { bindings::vfio_pci_liveupdate_stop_unclaimed() };
 }
 
-/// Makes an ordinary device of one that was handed over.
-///
-/// Context: May sleep.
-pub(crate) fn finish(pdev: &pci::Device) {
-    pdev.liveupdate_finish();
-}
-
 /// Finishes a device that is not there.
 ///
 /// Context: May sleep.
-pub(crate) fn finish_absent((domain, bdf): (u32, u16)) {
+pub(crate) fn finish_absent(Address { domain, bdf }: Address) {
     // SAFETY: The function accepts any address.
     unsafe { bindings::pci_liveupdate_finish_absent(domain as c_int, bdf) };
 }
 
-/// Whether a device was stopped since it was handed over.
-pub(crate) fn is_stopped(pdev: &pci::Device) -> bool {
-    // SAFETY: The device is valid.
-    unsafe { bindings::pci_liveupdate_is_stopped(as_raw(pdev)) }
-}
-
 /// Whether a device was handed over at an address, and is not there.
-pub(crate) fn is_absent((domain, bdf): (u32, u16)) -> bool {
+pub(crate) fn is_absent(Address { domain, bdf }: Address) -> bool {
     // SAFETY: The function accepts any address.
     unsafe { bindings::pci_liveupdate_is_absent(domain as c_int, bdf) }
 }
@@ -203,26 +195,6 @@ pub(crate) fn is_absent((domain, bdf): (u32, u16)) -> bool {
 pub(crate) fn stop_absent() -> bool {
     // SAFETY: FFI call without requirements.
     unsafe { bindings::pci_liveupdate_stop_absent() }
-}
-
-/// The address of a device that is bound to a driver: PCI segment, and bus, device and function
-/// number.
-pub(crate) fn address(pdev: &pci::Device) -> (u32, u16) {
-    // SAFETY: The device is valid, and bound to a driver, so that its bus is there.
-    let domain = unsafe { bindings::pci_domain_nr((*as_raw(pdev)).bus) };
-
-    // CAST: Domain numbers are not negative.
-    (domain as u32, pdev.dev_id())
-}
-
-/// The device at an address.
-pub(crate) fn find((domain, bdf): (u32, u16)) -> Option<ARef<pci::Device>> {
-    // SAFETY: The function accepts any address.
-    let pdev = unsafe { bindings::pci_liveupdate_get_device(domain as c_int, bdf) };
-
-    // SAFETY: The function gave us a reference to the device. `pci::Device` is a transparent
-    // wrapper of it.
-    NonNull::new(pdev).map(|pdev| unsafe { ARef::from_raw(pdev.cast()) })
 }
 
 /// Makes a file for a device, as if its character device had been opened.
@@ -240,7 +212,7 @@ pub(crate) fn open(pdev: &pci::Device, record: &Record) -> Result<ARef<File>> {
     // SAFETY: The device is valid, and there are as many registers as the function reads.
     let file = from_err_ptr(unsafe {
         bindings::vfio_pci_liveupdate_open(
-            as_raw(pdev),
+            pdev.as_raw(),
             record.is_running(),
             record.registers().as_ptr(),
         )
@@ -249,9 +221,4 @@ pub(crate) fn open(pdev: &pci::Device, record: &Record) -> Result<ARef<File>> {
     // SAFETY: We own the reference to the file, and nobody knows the file yet, so its position is
     // not in use.
     Ok(unsafe { ARef::from_raw(NonNull::new(file).ok_or(ENOMEM)?.cast()) })
-}
-
-pub(crate) fn as_raw(pdev: &pci::Device) -> *mut bindings::pci_dev {
-    // `pci::Device` is a transparent wrapper of what C may change.
-    core::ptr::from_ref(pdev).cast_mut().cast()
 }

@@ -18,11 +18,7 @@ use crate::{
 };
 use kernel::{
     fs::File,
-    kho::{
-        Handle,
-        Preserved,
-        Restored, //
-    },
+    kho::Memory,
     liveupdate::{
         FileHandler,
         Handler,
@@ -38,14 +34,11 @@ use kernel::{
 };
 
 /// What this kernel keeps for a preserved file. Dropping it takes all of it back.
-pub(crate) struct State {
-    record: Preserved<Record>,
-    preservation: Preservation,
-}
+pub(crate) struct State(Preservation);
 
 impl Drop for State {
     fn drop(&mut self) {
-        device::unset_preserved(self.preservation.device());
+        device::unset_preserved(self.0.device());
     }
 }
 
@@ -54,59 +47,54 @@ pub(crate) struct Files;
 
 #[vtable]
 impl FileHandler for Files {
-    const COMPATIBLE: &'static CStr = record::COMPATIBLE;
+    type Format = record::Files;
+    type State = State;
     // Who closes it has its device stopped.
     const KEEPS_NO_FILE: bool = true;
-    type Preserved = KBox<State>;
 
     fn can_preserve(file: &File) -> bool {
         device::can_preserve(file)
     }
 
-    fn preserve(file: &File) -> Result<(KBox<State>, Handle)> {
-        let pdev = Device::of(file).ok_or(EINVAL)?.pdev();
+    fn preserve(file: &File) -> Result<(Record, State)> {
+        let device = Device::of(file).ok_or(EINVAL)?;
+        let pdev = device.pdev();
 
         if pdev.liveupdate_is_incoming() {
             return Err(EBUSY);
         }
 
-        let record = Preserved::new(Record::of(pdev))?;
-        let handle = record.handle();
-        let mut state = KBox::new(
-            State {
-                record,
-                preservation: pdev.liveupdate_preserve()?,
-            },
-            GFP_KERNEL,
-        )?;
+        let state = State(pdev.liveupdate_preserve()?);
+        let (is_running, registers) = device::set_preserved(pdev, file)?;
 
-        let (running, registers) = device::set_preserved(pdev, file)?;
-
-        state.record.set_wish(running, registers);
-        Ok((state, handle))
+        Ok((Record::new(pdev, is_running, registers), state))
     }
 
-    fn freeze(file: Option<&File>, _state: &State, handle: Handle) -> Result<Handle> {
+    fn freeze(
+        file: Option<&File>,
+        _state: &mut State,
+        _memory: Pin<&mut Memory<record::Files>>,
+    ) -> Result {
         device::refuse_removals()?;
         if let Some(file) = file {
             Device::of(file).ok_or(EINVAL)?.freeze()?;
         }
-        Ok(handle)
+        Ok(())
     }
 
-    fn unfreeze(file: Option<&File>, _state: &State) {
+    fn unfreeze(file: Option<&File>, _state: &mut State) {
         if let Some(device) = file.and_then(Device::of) {
             device.unfreeze();
         }
     }
 
     fn is_gone(state: &State) -> bool {
-        device::is_gone(state.preservation.device())
+        device::is_gone(state.0.device())
     }
 
-    fn retrieve(handle: Handle) -> Result<ARef<File>> {
-        let Some(record) = incoming::record(handle) else {
-            pr_err!("liveupdate: the previous kernel's record at {handle} cannot be read\n");
+    fn retrieve(record: Option<Record>) -> Result<ARef<File>> {
+        let Some(record) = record.filter(incoming::is_known) else {
+            pr_err!("liveupdate: the previous kernel's record of a file cannot be read\n");
             incoming::stop_unclaimed();
             return Err(EINVAL);
         };
@@ -115,12 +103,11 @@ impl FileHandler for Files {
         device::open(&pdev, &record)
     }
 
-    fn can_finish(file: Retrieval<'_>, handle: Handle) -> bool {
-        if incoming::record(handle)
-            .and_then(incoming::device_of)
-            .is_none()
-        {
-            return incoming::stop_lost(handle);
+    fn can_finish(file: Retrieval<'_>, record: Option<Record>) -> bool {
+        let record = record.filter(incoming::is_known);
+
+        if record.and_then(incoming::device_of).is_none() {
+            return incoming::stop_lost(record);
         }
 
         match file {
@@ -132,17 +119,16 @@ impl FileHandler for Files {
         }
     }
 
-    fn finish(_file: Retrieval<'_>, handle: Handle) {
-        if let Some(record) = incoming::record(handle) {
-            match incoming::device_of(record) {
-                Some(pdev) => device::finish(&pdev),
-                None => device::finish_absent(record.address()),
-            }
+    fn finish(_file: Retrieval<'_>, record: Option<Record>) {
+        let Some(record) = record.filter(incoming::is_known) else {
+            return;
+        };
+
+        match incoming::device_of(record) {
+            Some(pdev) => pdev.liveupdate_finish(),
+            None => device::finish_absent(record.address()),
         }
-        incoming::forget(handle);
-        if Restored::<Record>::restore(handle).is_err() {
-            pr_err!("liveupdate: nothing was preserved at {handle}\n");
-        }
+        incoming::forget(record);
     }
 }
 

@@ -12,8 +12,10 @@ use crate::{
 };
 use kernel::{
     bindings,
-    kho::Handle,
-    pci,
+    pci::{
+        self,
+        Address, //
+    },
     prelude::*,
     sync::{
         aref::ARef,
@@ -25,14 +27,15 @@ use kernel::{
     }, //
 };
 
-/// What was handed over for a file.
+/// What was handed over for a file, if it can be read.
 struct Incoming {
-    handle: Handle,
-    /// There if it can be read, and no other is for the same device, until the file is finished.
-    record: Option<Record>,
+    record: Record,
+    /// No other is for the same device, and the file isn't finished.
+    is_known: bool,
 }
 
 kernel::sync::global_lock! {
+    /// In the order of their addresses.
     // SAFETY: `init()` initialises it before anything uses it.
     unsafe(uninit) static INCOMING: Mutex<KVec<Incoming>> = KVec::new();
 }
@@ -44,7 +47,7 @@ static IS_READY: Atomic<bool> = Atomic::new(false);
 ///
 /// To be called once, before anything else of this module but what it exports.
 pub(crate) unsafe fn init() {
-    // SAFETY: By the safety requirements, and nobody uses it before.
+    // SAFETY: The caller guarantees that this is the first call, and nobody uses it before.
     unsafe { INCOMING.init() };
     IS_READY.store(true, Release);
 }
@@ -54,46 +57,52 @@ pub(crate) fn read_all() -> Result {
     let mut all: KVec<Incoming> = KVec::new();
     let mut complete: Result = Ok(());
 
-    FILES.for_each_incoming(|handle| {
-        let record = Record::read(handle).ok();
+    FILES.for_each_incoming(|record| {
+        let Some(record) = record.filter(Record::is_readable) else {
+            return;
+        };
+        let incoming = Incoming {
+            record,
+            is_known: true,
+        };
 
-        if let Err(error) = all.push(Incoming { handle, record }, GFP_KERNEL) {
+        if let Err(error) = all.push(incoming, GFP_KERNEL) {
             complete = Err(error.into());
         }
     })?;
     complete?;
-    drop_doubles(&mut all);
-    // To be found quickly, however many there are.
-    all.sort_unstable_by_key(|incoming| incoming.handle);
+    all.sort_unstable_by_key(|incoming| incoming.record.address());
+    // Of several records for one device, nobody can tell which is its own.
+    for same in all.chunk_by_mut(|one, other| one.record.address() == other.record.address()) {
+        let is_double = same.len() > 1;
+
+        same.iter_mut()
+            .for_each(|incoming| incoming.is_known = !is_double);
+    }
     *INCOMING.lock() = all;
     Ok(())
 }
 
-/// Of several records for one device, nobody can tell which is its own.
-fn drop_doubles(all: &mut [Incoming]) {
-    let address = |incoming: &Incoming| incoming.record.map(|record| record.address());
-
-    all.sort_unstable_by_key(address);
-    for same in all.chunk_by_mut(|one, other| address(one) == address(other)) {
-        if same.len() > 1 {
-            for incoming in same {
-                incoming.record = None;
-            }
-        }
-    }
+fn position(all: &[Incoming], address: Address) -> Option<usize> {
+    all.binary_search_by_key(&address, |incoming| incoming.record.address())
+        .ok()
 }
 
-fn position(all: &[Incoming], handle: Handle) -> Result<usize, usize> {
-    all.binary_search_by_key(&handle, |incoming| incoming.handle)
+/// Whether a record can be read, and is the only one for its device, of a file that isn't finished.
+pub(crate) fn is_known(record: &Record) -> bool {
+    let all = INCOMING.lock();
+
+    record.is_readable()
+        && position(&all, record.address()).is_some_and(|index| all[index].is_known)
 }
 
 /// The file that is finished is nobody's any more.
-pub(crate) fn forget(handle: Handle) {
+pub(crate) fn forget(record: Record) {
     let mut all = INCOMING.lock();
 
     // It stays in its place, for who goes through all of them.
-    if let Ok(index) = position(&all, handle) {
-        all[index].record = None;
+    if let Some(index) = position(&all, record.address()) {
+        all[index].is_known = false;
     }
 }
 
@@ -104,16 +113,9 @@ pub(crate) fn forget_all() {
     drop(all);
 }
 
-/// The record of a file, if it can be read.
-pub(crate) fn record(handle: Handle) -> Option<Record> {
-    let all = INCOMING.lock();
-
-    all[position(&all, handle).ok()?].record
-}
-
 /// The device that is where a record says, if it is the same kind of device.
 fn device_at(record: Record) -> Option<ARef<pci::Device>> {
-    device::find(record.address()).filter(|pdev| record.is_of(pdev))
+    pci::Device::find(record.address()).filter(|pdev| record.is_of(pdev))
 }
 
 /// The device that a record leads to, if it is there and waits to be retrieved or finished.
@@ -123,14 +125,14 @@ pub(crate) fn device_of(record: Record) -> Option<ARef<pci::Device>> {
 
 /// There is no device that is to be finished with a file: stops what may be running in its place.
 /// Tells whether nothing can be.
-pub(crate) fn stop_lost(handle: Handle) -> bool {
-    let Some(record) = record(handle) else {
+pub(crate) fn stop_lost(record: Option<Record>) -> bool {
+    let Some(record) = record else {
         return stop_unclaimed();
     };
 
     if let Some(pdev) = device_at(record) {
         // It was given to a driver that does not know live update.
-        if device::is_stopped(&pdev) {
+        if pdev.liveupdate_is_stopped() {
             return true;
         }
         // The PCI core does not know of it.
@@ -156,13 +158,13 @@ pub(crate) fn attach() {
         let Some(record) = INCOMING.lock().get(index).map(|incoming| incoming.record) else {
             return;
         };
-        let Some(pdev) = record.and_then(device_at) else {
+        let Some(pdev) = Some(record).filter(is_known).and_then(device_at) else {
             continue;
         };
 
         if pdev.liveupdate_is_incoming() {
             device::attach(&pdev);
-            if record.is_some_and(|record| !record.is_running()) {
+            if !record.is_running() {
                 device::begin_reset(&pdev);
             }
         } else {
@@ -178,20 +180,20 @@ pub(crate) fn attach() {
 ///
 /// `pdev` must point to a valid device.
 unsafe fn is_any_of(pdev: *mut bindings::pci_dev, is_it: fn(&Record) -> bool) -> bool {
-    // SAFETY: By the safety requirements; `pci::Device` is a transparent wrapper of it.
-    let pdev: &pci::Device = unsafe { &*pdev.cast() };
+    // SAFETY: The caller guarantees that the device is valid for as long as it is used here.
+    let pdev = unsafe { pci::Device::from_raw(pdev) };
 
     if !pdev.liveupdate_is_incoming() || !IS_READY.load(Acquire) {
         return false;
     }
 
-    let address = device::address(pdev);
+    let all = INCOMING.lock();
 
-    INCOMING
-        .lock()
-        .iter()
-        .filter_map(|incoming| incoming.record)
-        .any(|record| record.address() == address && record.is_of(pdev) && is_it(&record))
+    position(&all, pdev.address()).is_some_and(|index| {
+        let Incoming { record, is_known } = &all[index];
+
+        *is_known && record.is_of(pdev) && is_it(record)
+    })
 }
 
 /// Tells whether one of the records leads to an incoming device, so that somebody can have it back.
@@ -201,7 +203,7 @@ unsafe fn is_any_of(pdev: *mut bindings::pci_dev, is_it: fn(&Record) -> bool) ->
 /// `pdev` must point to a valid device.
 #[export]
 unsafe extern "C" fn vfio_pci_liveupdate_is_claimed(pdev: *mut bindings::pci_dev) -> bool {
-    // SAFETY: By the safety requirements.
+    // SAFETY: The caller guarantees that the device is valid.
     unsafe { is_any_of(pdev, |_| true) }
 }
 
@@ -215,6 +217,6 @@ unsafe extern "C" fn vfio_pci_liveupdate_is_claimed(pdev: *mut bindings::pci_dev
 unsafe extern "C" fn vfio_pci_liveupdate_was_handed_over_stopped(
     pdev: *mut bindings::pci_dev,
 ) -> bool {
-    // SAFETY: By the safety requirements.
+    // SAFETY: The caller guarantees that the device is valid.
     unsafe { is_any_of(pdev, |record| !record.is_running()) }
 }

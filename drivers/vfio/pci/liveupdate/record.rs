@@ -5,24 +5,16 @@
 //! C header: [`include/linux/kho/abi/vfio_pci.h`](srctree/include/linux/kho/abi/vfio_pci.h), which
 //! describes the format; the compiler checks that what is here is the same.
 
-use crate::device;
 use core::mem::offset_of;
 use kernel::{
     bindings,
-    kho::{
-        Handle,
-        Preservable, //
+    kho::Format,
+    pci::{
+        self,
+        Address, //
     },
-    pci,
     prelude::*, //
 };
-
-/// The name by which LUO finds the handler.
-pub(crate) const COMPATIBLE: &CStr =
-    match CStr::from_bytes_with_nul(bindings::VFIO_PCI_LUO_COMPATIBLE) {
-        Ok(name) => name,
-        Err(_) => panic!("the name must be a C string"),
-    };
 
 const VERSION: u32 = bindings::VFIO_PCI_SER_VERSION;
 const RUNNING: u32 = bindings::VFIO_PCI_SER_RUNNING;
@@ -36,7 +28,7 @@ static_assert!(
 );
 
 /// A file that is preserved; `struct vfio_pci_ser`.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, FromBytes, IntoBytes, zerocopy_derive::Immutable)]
 #[repr(C)]
 pub(crate) struct Record {
     version: u32,
@@ -58,31 +50,37 @@ static_assert!(offset_of!(Record, vendor) == offset_of!(bindings::vfio_pci_ser, 
 static_assert!(offset_of!(Record, device) == offset_of!(bindings::vfio_pci_ser, device));
 static_assert!(offset_of!(Record, registers) == offset_of!(bindings::vfio_pci_ser, registers));
 
-// SAFETY: Three integers of 4 bytes, four of 2, and more of 4, in this order, have no padding, and
-// any bytes are valid. Dropping them has no effect, and they have no interior mutability.
-unsafe impl Preservable for Record {}
+/// The name and the record.
+pub(crate) struct Files;
+
+// SAFETY: The header in C gives this name to a `struct vfio_pci_ser`, and to nothing else, whatever its
+// version. It leads to no other memory.
+unsafe impl Format for Files {
+    const NAME: &'static CStr = match CStr::from_bytes_with_nul(bindings::VFIO_PCI_LUO_COMPATIBLE) {
+        Ok(name) => name,
+        Err(_) => panic!("the name must be a C string"),
+    };
+
+    type Record = Record;
+    type Entry = ();
+}
 
 impl Record {
-    pub(crate) fn of(pdev: &pci::Device) -> Self {
-        let (domain, bdf) = device::address(pdev);
+    /// The record of a device that isn't stopped, if that is so, with what was in its registers
+    /// before its first user had it.
+    pub(crate) fn new(pdev: &pci::Device, is_running: bool, registers: Registers) -> Self {
+        let Address { domain, bdf } = pdev.address();
 
         Self {
             version: VERSION,
-            flags: 0,
+            flags: if is_running { RUNNING } else { 0 },
             domain,
             bdf,
             vendor: pdev.vendor_id().as_raw(),
             device: pdev.device_id(),
             reserved: 0,
-            registers: [0; _],
+            registers,
         }
-    }
-
-    /// Notes whether the device isn't stopped, and what was in its registers before its first user
-    /// had it.
-    pub(crate) fn set_wish(&mut self, running: bool, registers: Registers) {
-        self.flags = if running { RUNNING } else { 0 };
-        self.registers = registers;
     }
 
     pub(crate) fn registers(&self) -> &Registers {
@@ -93,29 +91,17 @@ impl Record {
         self.flags & RUNNING != 0
     }
 
-    /// The record of a file that was handed over.
-    ///
-    /// # Errors
-    ///
-    /// `ENOENT` when nothing was preserved there, `EINVAL` when this kernel doesn't know what all
-    /// of it means.
-    pub(crate) fn read(handle: Handle) -> Result<Self> {
-        let record: Self = handle.peek()?;
-
-        if record.is_readable() {
-            Ok(record)
-        } else {
-            Err(EINVAL)
-        }
-    }
-
-    fn is_readable(&self) -> bool {
+    /// Whether this kernel knows what all of it means.
+    pub(crate) fn is_readable(&self) -> bool {
         self.version == VERSION && self.flags & !RUNNING == 0 && self.reserved == 0
     }
 
-    /// Where the device is: PCI segment, and bus, device and function number.
-    pub(crate) fn address(&self) -> (u32, u16) {
-        (self.domain, self.bdf)
+    /// Where the device is.
+    pub(crate) fn address(&self) -> Address {
+        Address {
+            domain: self.domain,
+            bdf: self.bdf,
+        }
     }
 
     /// Whether `pdev`, which is where the device was, is the same kind of device.

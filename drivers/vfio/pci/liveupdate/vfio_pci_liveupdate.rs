@@ -45,26 +45,7 @@ mod handler;
 mod incoming;
 mod record;
 
-const __LOG_PREFIX: &[u8] = b"vfio-pci\0";
-
-/// The module that this is a part of, whose other parts are in C.
-struct LocalModule;
-
-impl kernel::ModuleMetadata for LocalModule {
-    const NAME: &'static CStr = c"vfio-pci";
-
-    #[cfg(MODULE)]
-    const THIS_MODULE: ThisModule = {
-        // SAFETY: It is there as long as the module is.
-        unsafe { ThisModule::from_ptr((&raw const kernel::bindings::__this_module).cast_mut()) }
-    };
-
-    #[cfg(not(MODULE))]
-    const THIS_MODULE: ThisModule = {
-        // SAFETY: What is built into the kernel has no module.
-        unsafe { ThisModule::from_ptr(core::ptr::null_mut()) }
-    };
-}
+kernel::part_of_module!("vfio-pci");
 
 kernel::sync::global_lock! {
     // SAFETY: `vfio_pci_liveupdate_init()` initialises it before anything uses it.

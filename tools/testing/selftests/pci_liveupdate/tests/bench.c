@@ -228,8 +228,10 @@ static void measure(void)
 		}
 		/* Each time with a list that is new. */
 		for (int round = 0; round < ROUNDS; round++) {
-			int s = preserve_files();
+			int s;
 
+			run("freeze", sizes[i]);
+			s = preserve_files();
 			run("preserve", sizes[i]);
 			run("bytes", sizes[i]);
 			run("unpreserve", sizes[i]);
