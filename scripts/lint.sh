@@ -99,5 +99,6 @@ check "checkpatch --strict: patches" check_patches
 check "checkpatch --strict: new files" check_new_files
 check "shellcheck" check_shell
 check "kernel-doc: new C files" check_kernel_doc
+check "safe code that breaks memory: does not compile" "$TOP/scripts/lint-refused.sh"
 check "README: its pieces of code are compiled somewhere" "$TOP/scripts/lint-readme.sh"
 [ ${#failed[@]} = 0 ] || die "not clean: $(IFS=,; echo "${failed[*]}")"
