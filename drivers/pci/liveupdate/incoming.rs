@@ -233,19 +233,18 @@ pub(crate) struct Changes<'a> {
 }
 
 impl Changes<'_> {
-    fn set(&self, address: Address, refcount: u16) {
+    /// Changes the reference count of the device at `address` if it is incoming, and tells whether.
+    fn change(&self, address: Address, f: impl FnOnce(u16) -> u16) -> Option<u16> {
+        let refcount = f(self.records.find(address)?);
+
         // Only what is there is changed, which needs no memory.
         let _ = self.records.index.store(key(address), refcount, GFP_KERNEL);
+        Some(refcount)
     }
 
     /// Finishes the record of `address`, and tells whether that was incoming.
     pub(crate) fn finish_record(&self, address: Address) -> bool {
-        let was_incoming = self.records.find(address).is_some();
-
-        if was_incoming {
-            self.set(address, 0);
-        }
-        was_incoming
+        self.change(address, |_| 0).is_some()
     }
 
     /// Finishes the device, and the bridges above it that have no other incoming device below.
@@ -267,12 +266,11 @@ impl Changes<'_> {
 
     /// A device below the bridge is finished.
     pub(crate) fn count_down(&self, bridge: Device<'_>) {
-        let Some(refcount) = bridge.incoming() else {
+        if !bridge.inherits().load(Relaxed) {
             return;
-        };
-
-        self.set(bridge.address(), refcount - 1);
-        if refcount == 1 {
+        }
+        // One that was removed has the same record as the one that was found in its place.
+        if self.change(bridge.address(), |refcount| refcount - 1) == Some(0) {
             bridge.let_sleep();
             dev_info!(bridge.as_dev(), "liveupdate: finished\n");
         }

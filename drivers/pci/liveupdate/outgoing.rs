@@ -12,11 +12,6 @@ use crate::{
 use kernel::{
     pci,
     prelude::*,
-    rbtree::{
-        Entry,
-        RBTree,
-        RBTreeNodeReservation, //
-    },
     sync::{
         aref::ARef,
         atomic::{
@@ -55,30 +50,24 @@ struct Kept {
 ///
 /// # Invariants
 ///
-/// A device says that it is outgoing if, and only if, it is one of these.
-pub(crate) struct Outgoing {
-    /// By their places in an index.
-    devices: RBTree<usize, Kept>,
-    len: usize,
-}
+/// A device says that it is outgoing if, and only if, it is one of these; and where.
+pub(crate) struct Outgoing(KVVec<Kept>);
 
 impl Outgoing {
     pub(crate) fn new() -> Self {
-        Self {
-            devices: RBTree::new(),
-            len: 0,
-        }
+        // INVARIANT: There is none.
+        Self(KVVec::new())
     }
 
     /// How many devices there are.
     pub(crate) fn len(&self) -> usize {
-        self.len
+        self.0.len()
     }
 
-    /// Goes through them, with their reference counts, in the order of addresses.
+    /// Goes through them, with their reference counts.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Device<'_>, u16)> {
-        self.devices
-            .values()
+        self.0
+            .iter()
             .map(|kept| (Device::new(&kept.device), kept.refcount))
     }
 
@@ -94,10 +83,10 @@ impl Outgoing {
     ///
     /// # Errors
     ///
-    /// `EBUSY` when it is there already, or another one at its address, `EOVERFLOW` when a bridge has
-    /// too many devices below it, `ENOMEM`. Then nothing has changed.
+    /// `EBUSY` when it is there already, `EOVERFLOW` when a bridge has too many devices below it,
+    /// `ENOMEM`. Then nothing has changed.
     pub(crate) fn preserve(&mut self, device: Device<'_>, bridge: Option<Awake>) -> Result<usize> {
-        let before = self.len;
+        let before = self.len();
 
         if device.is_outgoing() {
             return Err(EBUSY);
@@ -109,7 +98,7 @@ impl Outgoing {
                 return Err(error);
             }
         }
-        Ok(self.len - before)
+        Ok(self.len() - before)
     }
 
     /// Takes back [`Outgoing::preserve`].
@@ -120,14 +109,14 @@ impl Outgoing {
     ///
     /// `ENOENT` when it is not there. Then nothing has changed.
     pub(crate) fn unpreserve(&mut self, device: Device<'_>) -> Result<usize> {
-        let before = self.len;
+        let before = self.len();
 
         // A bridge is not preserved by itself.
         if !device.is_outgoing() || device.is_bridge() {
             return Err(ENOENT);
         }
         self.uncount(device.path());
-        Ok(before - self.len)
+        Ok(before - self.len())
     }
 
     /// Takes out what was removed: the next kernel would not find it.
@@ -149,54 +138,69 @@ impl Outgoing {
         }
     }
 
+    /// Where a device is, if it is one of these.
+    fn position(&self, device: Device<'_>) -> Option<usize> {
+        let position = device.outgoing().load(Relaxed).checked_sub(1)? as usize;
+
+        // Tests have several of these.
+        self.0
+            .get(position)
+            .is_some_and(|kept| device.is(&kept.device))
+            .then_some(position)
+    }
+
     /// Counts one more device at or below one.
     fn count(&mut self, device: Device<'_>, bridge: Option<Awake>) -> Result {
-        match self.devices.entry(device.key()) {
-            Entry::Occupied(mut entry) => {
-                let kept = entry.get_mut();
+        if let Some(position) = self.position(device) {
+            let refcount = &mut self.0[position].refcount;
 
-                if !device.is(&kept.device) {
-                    dev_warn!(
-                        device.as_dev(),
-                        "liveupdate: cannot be preserved: it is in the place of one that is\n"
-                    );
-                    return Err(EBUSY);
-                }
-                kept.refcount = kept.refcount.checked_add(1).ok_or(EOVERFLOW)?;
-            }
-            Entry::Vacant(entry) => {
-                let kept = Kept {
-                    device: device.get(),
-                    refcount: 1,
-                    _bridge: bridge,
-                };
-
-                entry.insert(kept, RBTreeNodeReservation::new(GFP_KERNEL)?);
-                // INVARIANT: It is one of them now.
-                device.outgoing().store(true, Relaxed);
-                self.len += 1;
-                PRESERVED.add(1, Relaxed);
-                EVER.store(true, Relaxed);
-            }
+            *refcount = refcount.checked_add(1).ok_or(EOVERFLOW)?;
+            return Ok(());
         }
+        self.0.push(
+            Kept {
+                device: device.get(),
+                refcount: 1,
+                _bridge: bridge,
+            },
+            GFP_KERNEL,
+        )?;
+        // INVARIANT: It is the last of them.
+        device.outgoing().store(self.len() as i32, Relaxed);
+        PRESERVED.add(1, Relaxed);
+        EVER.store(true, Relaxed);
         Ok(())
     }
 
     /// Counts one device less at or below each of some that are there.
     fn uncount<'a>(&mut self, devices: impl Iterator<Item = Device<'a>>) {
         for device in devices {
-            let Some(mut entry) = self.devices.find_mut(&device.key()) else {
+            let Some(position) = self.position(device) else {
                 continue;
             };
 
-            entry.get_mut().refcount -= 1;
-            if entry.get().refcount == 0 {
-                entry.remove();
-                // INVARIANT: It is not one of them any more.
-                device.outgoing().store(false, Relaxed);
-                self.len -= 1;
-                PRESERVED.add(-1, Relaxed);
+            self.0[position].refcount -= 1;
+            if self.0[position].refcount != 0 {
+                continue;
             }
+
+            // The last one takes its place.
+            let Some(last) = self.0.pop() else {
+                continue;
+            };
+
+            if let Some(place) = self.0.get_mut(position) {
+                let moved = Device::new(&last.device);
+
+                // INVARIANT: It is where that one was.
+                moved
+                    .outgoing()
+                    .store(device.outgoing().load(Relaxed), Relaxed);
+                *place = last;
+            }
+            // INVARIANT: It is none of them any more.
+            device.outgoing().store(0, Relaxed);
+            PRESERVED.add(-1, Relaxed);
         }
     }
 }
@@ -206,7 +210,7 @@ impl Drop for Outgoing {
         // There is one if its driver didn't unpreserve it before the last file was unpreserved.
         for (device, _) in self.iter() {
             PRESERVED.add(-1, Relaxed);
-            device.outgoing().store(false, Relaxed);
+            device.outgoing().store(0, Relaxed);
             if !device.is_bridge() {
                 dev_warn!(
                     device.as_dev(),

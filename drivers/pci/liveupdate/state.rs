@@ -47,8 +47,8 @@ macro_rules! fields {
 }
 
 fields! {
-    /// Written with the outgoing data locked: whether it has a record for the next kernel.
-    outgoing: liveupdate_outgoing, bool;
+    /// Where it is among outgoing devices, from 1 on, or 0. Written with these locked.
+    outgoing: liveupdate_outgoing, i32;
     /// What the previous kernel set up in it stays, as it was incoming when it was set up, or is a
     /// bridge of which that isn't known.
     inherits: liveupdate_inherits, bool;
@@ -171,7 +171,7 @@ impl<'a> Device<'a> {
     }
 
     pub(crate) fn is_outgoing(self) -> bool {
-        self.outgoing().load(Relaxed)
+        self.outgoing().load(Relaxed) != 0
     }
 
     /// Whether it was stopped since it came over.

@@ -12,11 +12,11 @@
 /// ```
 /// # mod part {
 /// kernel::part_of_module!("a-driver");
-/// # pub(super) type Part = LocalModule;
+/// # pub(super) fn name() -> &'static kernel::str::CStr {
+/// #     <LocalModule as kernel::ModuleMetadata>::NAME
 /// # }
-/// use kernel::module::ModuleMetadata;
-///
-/// assert_eq!(part::Part::NAME, c"a-driver");
+/// # }
+/// # assert_eq!(part::name(), c"a-driver");
 /// ```
 #[macro_export]
 macro_rules! part_of_module {

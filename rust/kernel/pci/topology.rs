@@ -5,13 +5,13 @@
 //! C header: [`include/linux/pci.h`](srctree/include/linux/pci.h)
 
 use super::Device;
+#[cfg(CONFIG_PCI_LIVEUPDATE)]
+use crate::sync::aref::ARef;
 use crate::{
     bindings,
     fmt,
-    prelude::*,
-    sync::aref::ARef, //
+    prelude::*, //
 };
-use core::ptr::NonNull;
 
 /// Where a device is: its domain, and its bus, device and function in there.
 ///
@@ -89,7 +89,7 @@ impl Device {
             unsafe { bindings::pci_liveupdate_get_device(address.domain as c_int, address.bdf) };
 
         // SAFETY: The function gave us a reference to the device.
-        NonNull::new(pdev).map(|pdev| unsafe { ARef::from_raw(pdev.cast()) })
+        core::ptr::NonNull::new(pdev).map(|pdev| unsafe { ARef::from_raw(pdev.cast()) })
     }
 }
 

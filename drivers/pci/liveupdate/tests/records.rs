@@ -43,7 +43,8 @@ use kernel::{
         Memory, //
     },
     pci::Address,
-    prelude::*, //
+    prelude::*,
+    sync::atomic::Relaxed, //
 };
 
 /// The `n`th of many addresses, spread over domains.
@@ -292,9 +293,10 @@ mod cases {
 
             // What does not fit together is noticed.
             for wrong in device.path() {
-                wrong.outgoing().store(false, kernel::sync::atomic::Relaxed);
+                let place = wrong.outgoing().xchg(0, Relaxed);
+
                 assert!(!is_right(&outgoing, all));
-                wrong.outgoing().store(true, kernel::sync::atomic::Relaxed);
+                wrong.outgoing().store(place, Relaxed);
             }
             assert!(is_right(&outgoing, all));
 
