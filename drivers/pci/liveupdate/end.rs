@@ -7,7 +7,6 @@ use crate::{
     incoming::{
         records,
         set_lost,
-        Changes,
         Records, //
     },
     state::Device, //
@@ -76,7 +75,7 @@ pub(crate) fn finish_at(address: Address) {
         return;
     }
     pr_info!("{address}: finished, and is not there\n");
-    give_up(address, &changes);
+    give_up(address, changes.was_removed(address));
     for bridge in devices::all() {
         let bridge = Device::new(&bridge);
 
@@ -104,7 +103,9 @@ pub(crate) fn stop_absent() -> bool {
 
     for record in records.iter() {
         if records.has_absent(record.address()) {
-            are_stopped &= give_up(record.address(), &records.lock());
+            let was_removed = records.lock().was_removed(record.address());
+
+            are_stopped &= give_up(record.address(), was_removed);
         }
     }
     are_stopped
@@ -116,9 +117,10 @@ impl Records {
     }
 }
 
-/// Stops the device at `address`, which is not there. Tells whether it can't be running.
-fn give_up(address: Address, changes: &Changes<'_>) -> bool {
-    if changes.was_removed(address) {
+/// Stops the device at `address`, which is not there. Tells whether it can't be running: it was stopped
+/// if it was removed.
+fn give_up(address: Address, was_removed: bool) -> bool {
+    if was_removed {
         return true;
     }
     set_lost();

@@ -134,7 +134,6 @@ pub(crate) fn stops_found() -> bool {
 /// Takes note that something is not where it was.
 pub(crate) fn set_lost() {
     LOST.store(true, Relaxed);
-    set_looked_up(true);
 }
 
 /// A device that was removed while it was incoming, and may come back. It may have been without power

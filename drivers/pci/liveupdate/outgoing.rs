@@ -111,7 +111,7 @@ impl Outgoing {
     pub(crate) fn unpreserve(&mut self, device: Device<'_>) -> Result<usize> {
         let before = self.len();
 
-        // A bridge is not preserved by itself.
+        // A bridge is not there for itself.
         if !device.is_outgoing() || device.is_bridge() {
             return Err(ENOENT);
         }

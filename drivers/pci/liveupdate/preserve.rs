@@ -73,8 +73,9 @@ impl Device<'_> {
         let data = FLB.outgoing()?;
         let mut outgoing = data.lock();
 
-        if outgoing.is_frozen() {
-            return Err(if self.is_outgoing() { EBUSY } else { ENOENT });
+        // A bridge is not preserved by itself.
+        if outgoing.is_frozen() && !self.is_bridge() {
+            return Err(EBUSY);
         }
         match outgoing.as_mut().state().unpreserve(self) {
             Ok(gone) => {

@@ -147,13 +147,18 @@ impl<F: Format> HandedOver<F> {
     ///
     /// [`Unreadable::NoRecord`], as for [`HandedOver::record`], or [`Unreadable::NoMemory`].
     pub fn take_over(self) -> Result<TakenOver<F>, Unreadable> {
-        let mut folios = KVec::with_capacity(1, GFP_KERNEL).map_err(|_| Unreadable::NoMemory)?;
-        let no_record = Unreadable::NoRecord(self.address);
-        let record = self.record().map_err(|_| no_record)?;
-        let folio = Folio::restore(self.address, size_of::<F::Record>()).ok_or(no_record)?;
+        const { check_record::<F::Record>() };
+
+        // Most records lead to one block of entries, or none.
+        let mut folios = KVec::with_capacity(2, GFP_KERNEL).map_err(|_| Unreadable::NoMemory)?;
+        let folio = Folio::restore(self.address, size_of::<F::Record>())
+            .ok_or(Unreadable::NoRecord(self.address))?;
+        // SAFETY: The folio is large enough, and starts on a page, which is as aligned as a record
+        // needs. Any bytes are one. It is read once.
+        let record = unsafe { folio.0.cast().read_volatile() };
+
         // There is room.
         let _ = folios.push_within_capacity(folio);
-
         // INVARIANT: By that of `HandedOver`, and the first requirement of `Format`.
         Ok(TakenOver { record, folios })
     }
@@ -210,55 +215,35 @@ impl<F: Format> TakenOver<F> {
         &mut self,
         mut f: impl FnMut(F::Entry) -> Result<(), E>,
     ) -> Result<(), E> {
-        // No record leads to entries without a size, so that there is no block either.
-        let size = const { size_of::<F::Entry>() }.max(1);
         let per_block = const { entries_per_block::<F::Entry>() };
         let mut next = F::link(&mut self.record).map_or(0, |link| link.address());
-        let mut block = KVec::<u8>::new();
 
         while next != 0 {
-            let header = self.copy_block(next, &mut block)?;
-            let entries = block.get(size_of::<Header>()..).unwrap_or_default();
+            self.folios
+                .reserve(1, GFP_KERNEL)
+                .map_err(|_| Unreadable::NoMemory)?;
+
+            let folio =
+                Folio::restore(next, bindings::KHO_BLOCK_SIZE).ok_or(Unreadable::NoBlock(next))?;
+            let block = folio.0.cast::<Header>();
+
+            // INVARIANT: It is what the link of the record, or another block of it, leads to.
+            // There is room.
+            let _ = self.folios.push_within_capacity(folio);
+            // SAFETY: The folio is that large, and a header is nothing but integers. It is read once.
+            let header = unsafe { block.read_volatile() };
 
             if header.count == 0 || header.count > per_block as u64 {
                 return Err(Unreadable::Count(header.count).into());
             }
-            for bytes in entries.chunks_exact(size).take(header.count as usize) {
-                if let Ok(entry) = F::Entry::read_from_bytes(bytes) {
-                    f(entry)?;
-                }
+            for n in 0..header.count as usize {
+                // SAFETY: That many entries fit into the folio behind the header, which aligns them,
+                // as `entries_per_block()` checks, and any bytes are one. Each is read once.
+                f(unsafe { block.add(1).cast::<F::Entry>().add(n).read_volatile() })?;
             }
             next = header.next;
         }
         Ok(())
-    }
-
-    /// Takes over the block at `address`, and copies it into `block`.
-    fn copy_block(&mut self, address: u64, block: &mut KVec<u8>) -> Result<Header, Unreadable> {
-        const SIZE: usize = bindings::KHO_BLOCK_SIZE;
-
-        let no_memory = |_| Unreadable::NoMemory;
-
-        block.clear();
-        block.reserve(SIZE, GFP_KERNEL).map_err(no_memory)?;
-        self.folios.reserve(1, GFP_KERNEL).map_err(no_memory)?;
-
-        let folio = Folio::restore(address, SIZE).ok_or(Unreadable::NoBlock(address))?;
-
-        // SAFETY: By the type invariant of `Folio` that many bytes can be read there, and they are
-        // copied to where there is room for them. A header is nothing but integers.
-        let header = unsafe {
-            folio
-                .0
-                .cast::<u8>()
-                .copy_to_nonoverlapping(NonNull::new_unchecked(block.as_mut_ptr()), SIZE);
-            block.inc_len(SIZE);
-            block.as_ptr().cast::<Header>().read_unaligned()
-        };
-        // INVARIANT: It is what the link of the record, or another block of it, leads to.
-        // There is room.
-        let _ = self.folios.push_within_capacity(folio);
-        Ok(header)
     }
 
     /// Frees the memory: it was read, and made sense.
