@@ -100,6 +100,13 @@ struct plu_test {
 
 int plu_main(int argc, char *argv[], const struct plu_test *test);
 
+/*
+ * Have something done on the way to the next kernel, when that can't be called off any more
+ * and what is handed over has been written. It is done by a process of its own, which knows
+ * what the stage knew at its end, gives no results, and ends the test if it bails.
+ */
+void plu_when_written(void (*call)(void));
+
 /* Jump into the next kernel, now. Returns only if that is refused: a negative errno. */
 int plu_reboot(void);
 
@@ -170,6 +177,9 @@ bool plu_memory_is(__u64 phys, const void *data, size_t size);
 
 /* Where a page of this process is, that does not move. */
 __u64 plu_physical(const void *address);
+
+/* Is it as the previous kernel left it, and for nobody else to use? */
+bool plu_page_is_kept(__u64 phys, const void *begin, size_t size);
 
 /*
  * Pages that the kernel uses for it does not say what: each, with those that are free for
@@ -317,6 +327,7 @@ struct plu_device {
 
 	/* Of a device: those of a bridge are worked out. */
 	bool outgoing;
+	bool left_out;		/* removed since it was preserved: not handed over */
 	enum plu_incoming incoming;
 	__u64 cookie;
 	/* Where the incoming record lies: how much it counts that is not there. */
@@ -324,6 +335,7 @@ struct plu_device {
 	bool unrecorded;	/* or there is none, though something is incoming */
 
 	/* What the previous stage knew of it. The cookie comes back on retrieve. */
+	bool has_file;		/* that is handed over, as the device may not be */
 	char handed_bdf[PLU_BDF_SIZE];
 	__u64 handed_cookie;
 	/* Where bus numbers may differ, `numbers` is to be made 0. */
@@ -376,8 +388,9 @@ const char *plu_bridge_above(const struct plu_device *d, unsigned int level);
 bool plu_is_behind_bridge(const struct plu_device *d);
 bool plu_is_below(const struct plu_device *d, const struct plu_device *bridge);
 
-/* How many devices at or below are outgoing, or in this state? */
+/* How many devices at or below are outgoing, will be handed over, or are in this state? */
 unsigned int plu_count_outgoing(const struct plu_device *d);
+unsigned int plu_count_handed_over(const struct plu_device *d);
 unsigned int plu_count_incoming(const struct plu_device *d, enum plu_incoming state);
 
 /* What its incoming record counts. 0: it is finished, or there is none. */
@@ -386,6 +399,8 @@ bool plu_is_recorded_as_finished(const struct plu_device *d);
 
 /* Its driver has preserved, or unpreserved, or finished it. */
 void plu_set_outgoing(struct plu_device *d, bool outgoing);
+/* A jump was called off when it was settled what is handed over: what is not, is forgotten. */
+void plu_set_left_out(void);
 void plu_set_finished(struct plu_device *d);
 
 /* In this kernel, all that is incoming by now was found to be, once. */
@@ -594,7 +609,7 @@ void plu_take_over_some(void);
 /* Let the model have one more device or bridge, which this kernel does not have. */
 struct plu_device *plu_add_absent(const char *path, const char *bdf, bool is_bridge);
 
-/* --- plu_damage.c: hand-overs that lie ------------------------------------- */
+/* --- plu_damage.c: what is handed over, and hand-overs that lie ------------- */
 
 /* As in include/linux/kho/abi/pci.h and block.h */
 struct plu_header {
@@ -617,7 +632,7 @@ struct plu_block {
 	struct plu_record record[PLU_PER_BLOCK];
 };
 
-#define PLU_MAX_BLOCKS	4
+#define PLU_MAX_BLOCKS	2
 
 /* What is handed over, and where. */
 struct plu_handover {
@@ -628,12 +643,16 @@ struct plu_handover {
 	struct plu_block block[PLU_MAX_BLOCKS];
 };
 
-/* Of this kernel, or at an address. False: it, or its address, is not as it should be. */
-bool plu_read_handover(struct plu_handover *h);
-bool plu_read_handover_at(struct plu_handover *h, __u64 header_at);
-void plu_write_handover(const struct plu_handover *h);
+/*
+ * For plu_when_written(): what is handed over is exactly what follows from the model, with
+ * nothing between, and no block without a record. It bails if not.
+ */
+void plu_check_written(void);
 
-/* Add a block, and move half of the records of the first to it. */
+/* A record that is not there, in the last block. */
+void plu_add_record(struct plu_handover *h, const struct plu_device *d);
+
+/* Add a block, once, and move half of the records of the first to it. */
 void plu_split_block(struct plu_handover *h);
 
 /* The record of a device or bridge, which has to have one. And let it be another's. */
@@ -649,10 +668,12 @@ void __printf(1, 2) plu_expect_unreadable(const char *fmt, ...);
 /* One that damages the hand-over. */
 struct plu_lie {
 	const char *name;
-	/* Done to the hand-over just before the jump. */
+	/* Done to the hand-over when it has been written. */
 	void (*tell)(struct plu_handover *h);
 	/* In the next kernel, if it can read it: what the model has not from the state. */
 	void (*believe)(void);
+	/* Done to devices before the jump: those that are gone are not handed over. */
+	void (*prepare)(void);
 };
 
 /*
@@ -676,6 +697,11 @@ int plu_lies_main(int argc, char *argv[], const struct plu_lies *lies);
 /* The two halves of such a stage, for tests that go another way. */
 void plu_preserve_and_lie(const struct plu_lie *lie, const char *left_alone);
 void plu_find_lie(const struct plu_lie *lie);
+/* After the first of them: what was handed over, with the lie in it. */
+struct plu_handover *plu_told(void);
+
+/* Or only the end of the first, when something is preserved: tell it, on the way. */
+void plu_tell(const struct plu_lie *lie);
 
 /* Its kernels are told to set up otherwise what is not to be changed. */
 #define PLU_LIE_CMDLINE	"pci=assign-busses,hpbussize=8,config_acs=0000000@pci:0:0"

@@ -361,7 +361,6 @@ bool plu_is_as_expected(void)
 	check_status("version", "2");
 	check_status("handover", plu.handover);
 	check_address("outgoing_address", plu.nr_outgoing_files);
-	check_address("incoming_address", is_handover("read"));
 	check_status("keep_bridges", is_unreadable() ? "yes" : "no");
 	check_status("keep_buses", is_unreadable() || plu.keep_buses ? "yes" : "no");
 	check_status("frozen", "no");

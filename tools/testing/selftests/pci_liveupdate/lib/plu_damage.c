@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Tests of PCI Live Update: hand-overs that are damaged, in memory, just before the
- * jump, and what becomes of them in the next kernel.
+ * Tests of PCI Live Update: what is written for the next kernel, hand-overs that are
+ * damaged, in memory, after that, and what becomes of them in the next kernel.
  *
  * Those that cannot be read: the kernel says why, once, and loudly, takes no device for
  * incoming, keeps all bridges as they are, and leaves the memory alone. Those that can be
@@ -22,10 +22,18 @@
 
 #define SESSION		"damaged"
 /* Nobody retrieves it: what it preserves is for the PCI core. */
-#define BLOCK_SESSION	"damaged-block-%u"
+#define BLOCK_SESSION	"damaged-block"
 
 /* Not what a kernel would make it, and least of all this one, which is told another. */
 #define OUR_ACS		(PCI_ACS_SV | PCI_ACS_CR)
+
+/* What the next stage has to know of it. */
+#define TOLD_SESSION	"damaged-told"
+
+static struct told {
+	char text[PLU_TEXT_SIZE];
+	struct plu_handover handover;
+} *told;
 
 /* --- The hand-over --------------------------------------------------------- */
 
@@ -41,15 +49,15 @@ static bool read_block(struct plu_handover *h, __u64 at)
 	return block->count && block->count <= PLU_PER_BLOCK;
 }
 
-bool plu_read_handover_at(struct plu_handover *h, __u64 header_at)
+static bool read_handover(struct plu_handover *h)
 {
 	__u64 at;
 
-	h->header_at = header_at;
+	h->header_at = plu_status_address("outgoing_address");
 	h->nr_blocks = 0;
-	plu_read_memory(h->header_at, &h->header, sizeof(h->header));
-	if (h->header.version != 2)
+	if (!h->header_at)
 		return false;
+	plu_read_memory(h->header_at, &h->header, sizeof(h->header));
 	for (at = h->header.devices; at; at = h->block[h->nr_blocks - 1].next)
 		if (!read_block(h, at))
 			return false;
@@ -57,44 +65,36 @@ bool plu_read_handover_at(struct plu_handover *h, __u64 header_at)
 	return true;
 }
 
-bool plu_read_handover(struct plu_handover *h)
-{
-	__u64 at = plu_status_address("outgoing_address");
-
-	return at && plu_read_handover_at(h, at);
-}
-
-void plu_write_handover(const struct plu_handover *h)
+static void write_handover(const struct plu_handover *h)
 {
 	plu_write_memory(h->header_at, &h->header, sizeof(h->header));
 	for (unsigned int i = 0; i < h->nr_blocks; i++)
 		plu_write_memory(h->block_at[i], &h->block[i], sizeof(h->block[i]));
 }
 
-/* A page of memory that is preserved and that the next kernel can have as a block. */
-static __u64 preserve_page(unsigned int number)
+/* Memory that is preserved, and stays where it is. Give it a session of its own. */
+static void *preserve_memory(const char *name, size_t size)
 {
-	char name[32];
-	char *page;
+	char *memory;
 	int fd, ret;
 
-	snprintf(name, sizeof(name), BLOCK_SESSION, number);
 	fd = memfd_create(name, 0);
-	if (fd < 0 || ftruncate(fd, getpagesize()))
+	if (fd < 0 || ftruncate(fd, size))
 		plu_bail("memfd: %s", strerror(errno));
-	page = mmap(NULL, getpagesize(), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (page == MAP_FAILED)
+	memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (memory == MAP_FAILED)
 		plu_bail("mmap: %s", strerror(errno));
-	*page = 1;
-
-	/* After this it stays where it is. */
-	ret = plu_try_preserve(plu_session(name), fd, number);
+	memset(memory, 1, size);
+	ret = plu_try_preserve(plu_session(name), fd, 1);
 	if (ret)
-		plu_bail("cannot preserve a page: %s", strerror(-ret));
-	*page = 2;
+		plu_bail("cannot preserve memory: %s", strerror(-ret));
+	memset(memory, 0, size);
 
-	return plu_physical(page);
+	return memory;
 }
+
+/* A page that the next kernel can have as a block. */
+static __u64 spare_block_at;
 
 void plu_split_block(struct plu_handover *h)
 {
@@ -105,7 +105,7 @@ void plu_split_block(struct plu_handover *h)
 		plu_bail("the block cannot be split");
 
 	memset(to, 0, sizeof(*to));
-	h->block_at[h->nr_blocks] = preserve_page(h->nr_blocks);
+	h->block_at[h->nr_blocks] = spare_block_at;
 	to->next = from->next;
 	to->count = moved;
 	from->next = h->block_at[h->nr_blocks];
@@ -149,6 +149,95 @@ struct plu_record *plu_record_of(struct plu_handover *h, const struct plu_device
 	plu_bail("%s has no record", d->bdf);
 }
 
+void plu_add_record(struct plu_handover *h, const struct plu_device *d)
+{
+	struct plu_block *block = &h->block[h->nr_blocks - 1];
+	struct plu_record *record = &block->record[block->count];
+
+	if (!h->nr_blocks || block->count == PLU_PER_BLOCK)
+		plu_bail("there is no room for one more record");
+	plu_set_address(record, d->bdf);
+	record->refcount = 1;
+	block->count++;
+	h->header.nr_devices++;
+}
+
+/* --- What it should be ------------------------------------------------------- */
+
+static void expect_records(struct plu_block *block, const struct plu_device *d,
+			   const struct plu_device *end)
+{
+	for (; d < end; d++) {
+		struct plu_record *record = &block->record[block->count];
+
+		record->refcount = plu_count_handed_over(d);
+		if (!record->refcount)
+			continue;
+		plu_set_address(record, d->bdf);
+		block->count++;
+	}
+}
+
+/* In any order, as those that are expected are all different. */
+static bool has_record(const struct plu_block *block, const struct plu_record *record)
+{
+	for (unsigned int n = 0; n < block->count; n++)
+		if (!memcmp(&block->record[n], record, sizeof(*record)))
+			return true;
+
+	return false;
+}
+
+/* There are never more than fit into a block: see PLU_MAX_DEVICES. */
+static bool has_records(const struct plu_handover *h, const struct plu_block *expected)
+{
+	if (h->header.version != 2 || h->header.nr_devices != expected->count ||
+	    h->nr_blocks != !!expected->count)
+		return false;
+	if (!expected->count)
+		return true;
+	if (h->block[0].count != expected->count)
+		return false;
+	for (unsigned int n = 0; n < expected->count; n++)
+		if (!has_record(&h->block[0], &expected->record[n]))
+			return false;
+
+	return true;
+}
+
+static void say_records(const char *what, const struct plu_block *block)
+{
+	for (unsigned int n = 0; n < block->count; n++)
+		plu_say("%s: %x, %x, %u", what, block->record[n].domain,
+			block->record[n].bdf, block->record[n].refcount);
+}
+
+static void read_and_check(struct plu_handover *h)
+{
+	static struct plu_block expected;
+	bool is_read = read_handover(h);
+
+	memset(&expected, 0, sizeof(expected));
+	expect_records(&expected, plu.dev, plu_end());
+	expect_records(&expected, plu.bridge, plu_bridges_end());
+	if (is_read && has_records(h, &expected))
+		return;
+
+	plu_say("version %u, %u devices, %u blocks", h->header.version, h->header.nr_devices,
+		h->nr_blocks);
+	if (is_read && h->nr_blocks)
+		say_records("is", &h->block[0]);
+	say_records("should be", &expected);
+	plu_bail("what is written for the next kernel is not what it should be");
+}
+
+void plu_check_written(void)
+{
+	static struct plu_handover handover;
+
+	read_and_check(&handover);
+}
+
 /* --- Before the jump ------------------------------------------------------- */
 
 void plu_expect_unreadable(const char *fmt, ...)
@@ -178,24 +267,33 @@ static bool is_left_alone(const struct plu_device *d, const char *left_alone)
 	return left_alone && !strcmp(d->path, left_alone);
 }
 
-/* Each device and bridge that is preserved has a record, and there are no more. */
-static bool is_complete(struct plu_handover *h)
+static const struct plu_lie *lie_to_tell;
+
+static void tell(void)
 {
-	unsigned int n = 0;
-	struct plu_device *d;
+	struct plu_handover *h = &told->handover;
 
-	for (d = plu.dev; d < plu_end(); d++)
-		n += !!plu_count_outgoing(d);
-	for (d = plu.bridge; d < plu_bridges_end(); d++)
-		n += !!plu_count_outgoing(d);
+	read_and_check(h);
+	plu.text[0] = '\0';
+	lie_to_tell->tell(h);
+	memcpy(told->text, plu.text, sizeof(told->text));
+	write_handover(h);
+	if (!plu.text[0])
+		return;
+	plu_announce("the hand-over cannot be read: %s", any_reason() ? "" : plu.text);
+	plu_announce("drivers/pci/liveupdate/");
+}
 
-	return plu_read_handover(h) && h->nr_blocks == 1 && h->header.nr_devices == n &&
-	       h->block[0].count == n;
+void plu_tell(const struct plu_lie *lie)
+{
+	told = preserve_memory(TOLD_SESSION, sizeof(*told));
+	spare_block_at = plu_physical(preserve_memory(BLOCK_SESSION, getpagesize()));
+	lie_to_tell = lie;
+	plu_when_written(tell);
 }
 
 void plu_preserve_and_lie(const struct plu_lie *lie, const char *left_alone)
 {
-	static struct plu_handover handover;
 	struct plu_device *d;
 	int session;
 
@@ -208,17 +306,11 @@ void plu_preserve_and_lie(const struct plu_lie *lie, const char *left_alone)
 		plu_set_cookie(d, 0xbadc0de00 + plu.stage);
 		plu_preserve(session, d);
 	}
-	if (!plu_is_as_expected() || !is_complete(&handover))
-		plu_bail("%s: what is handed over is not as it should be", lie->name);
-
-	plu.text[0] = '\0';
-	lie->tell(&handover);
-	plu_write_handover(&handover);
-	plu.note = handover.header_at;
-	if (!plu.text[0])
-		return;
-	plu_announce("the hand-over cannot be read: %s", any_reason() ? "" : plu.text);
-	plu_announce("drivers/pci/liveupdate/");
+	if (!plu_is_as_expected())
+		plu_bail("%s: what is preserved is not as it should be", lie->name);
+	if (lie->prepare)
+		lie->prepare();
+	plu_tell(lie);
 }
 
 /* --- After it --------------------------------------------------------------- */
@@ -243,9 +335,53 @@ static bool warnings_are(unsigned int n)
 	       plu_times_said("WARNING: ") == n;
 }
 
-static bool is_left_in_memory(__u64 phys)
+struct plu_handover *plu_told(void)
 {
-	return plu_page_in_use(phys) && !plu_page_given_back(phys);
+	return &told->handover;
+}
+
+static void recall(void)
+{
+	static struct told copy;
+	int session, memfd;
+
+	session = plu_retrieve_session(TOLD_SESSION);
+	memfd = plu_retrieve_fd(session, 1);
+	if (memfd < 0 || read(memfd, &copy, sizeof(copy)) != sizeof(copy))
+		plu_bail("what was told cannot be read");
+	close(memfd);
+	close(session);
+	told = &copy;
+	memcpy(plu.text, copy.text, sizeof(plu.text));
+	if (!copy.handover.header_at)
+		plu_bail("nothing was told");
+}
+
+static bool is_header_kept(void)
+{
+	const struct plu_handover *h = &told->handover;
+
+	return plu_page_is_kept(h->header_at, &h->header, sizeof(h->header));
+}
+
+/* What compares with the beginning of a block */
+#define BEGINNING	64
+
+static bool is_any_block_kept(void)
+{
+	const struct plu_handover *h = &told->handover;
+	bool any = false;
+	unsigned int i;
+
+	for (__u64 at = h->header.devices; at; at = h->block[i].next) {
+		for (i = 0; i < h->nr_blocks && h->block_at[i] != at; i++)
+			;
+		if (i == h->nr_blocks)
+			plu_bail("a block that can be read is none of ours");
+		any |= plu_page_is_kept(at, &h->block[i], BEGINNING);
+	}
+
+	return any;
 }
 
 /* The kernel may say of it what it likes, as long as it says the same everywhere. */
@@ -293,11 +429,8 @@ static void find_unreadable(const struct plu_lie *lie)
 		  lie->name);
 	plu_ok(plu_says_once(message) && warnings_are(1), "%s: the kernel has said why, once",
 	       lie->name);
-	plu_ok(is_left_in_memory(plu.note), "%s: the memory is left alone", lie->name);
+	plu_ok(is_header_kept(), "%s: the memory is left alone", lie->name);
 }
-
-/* The devices that files of are handed over, other than those that the kernel believes in. */
-static bool has_file[PLU_MAX_DEVICES];
 
 static bool retrieve_all(int session)
 {
@@ -307,7 +440,7 @@ static bool retrieve_all(int session)
 	for (d = plu.dev; d < plu_end(); d++) {
 		bool there = d->incoming == PLU_INCOMING && !d->absent;
 
-		if (!has_file[d - plu.dev]) {
+		if (!d->has_file) {
 			/* Its driver has it back though it has nothing to get back. */
 			if (there)
 				good &= !plu_command(d, "finish\n");
@@ -327,14 +460,13 @@ static bool retrieve_all(int session)
 
 static void find_readable(const struct plu_lie *lie)
 {
-	static struct plu_handover handover;
 	unsigned int nr_devices = plu.nr_devices;
-	bool kept = true, given_back = true;
+	bool kept = true, given_back;
 	struct plu_device *d;
 	int session;
 
-	for (d = plu.dev; d < plu_end(); d++)
-		has_file[d - plu.dev] = d->incoming == PLU_INCOMING;
+	/* All of it was read when the first device was found. */
+	given_back = !is_header_kept() && !is_any_block_kept();
 	if (lie->believe)
 		lie->believe();
 	plu_expect_found();
@@ -348,12 +480,7 @@ static void find_readable(const struct plu_lie *lie)
 	plu_ok(retrieve_all(session),
 	       "%s: devices that are incoming are retrieved and work, others are not",
 	       lie->name);
-	if (!plu_read_handover_at(&handover, plu.note))
-		plu_bail("the hand-over is not where it was");
 	plu_finish(session);
-	given_back &= plu_page_given_back(handover.header_at);
-	for (unsigned int i = 0; i < handover.nr_blocks; i++)
-		given_back &= plu_page_given_back(handover.block_at[i]);
 	plu_check("%s: when all is finished, nothing is left", lie->name);
 	plu_ok(warnings_are(0), "%s: the kernel has not warned", lie->name);
 	plu_ok(given_back, "%s: the memory was given back", lie->name);
@@ -369,17 +496,18 @@ static void find_readable(const struct plu_lie *lie)
 void plu_find_lie(const struct plu_lie *lie)
 {
 	plu_take_over_some();
+	recall();
 	if (plu.text[0])
 		find_unreadable(lie);
 	else
 		find_readable(lie);
 }
 
-static const struct plu_lies *told;
+static const struct plu_lies *all_lies;
 
 static void tell_and_find(void)
 {
-	const struct plu_lie *lie = &told->lie[plu.stage - 1];
+	const struct plu_lie *lie = &all_lies->lie[plu.stage - 1];
 
 	if (plu.stage == 1) {
 		plu_find_devices(2);
@@ -388,7 +516,7 @@ static void tell_and_find(void)
 		plu_find_lie(lie - 1);
 	}
 	if (lie->name)
-		plu_preserve_and_lie(lie, told->left_alone);
+		plu_preserve_and_lie(lie, all_lies->left_alone);
 }
 
 /* One more than there are lies. */
@@ -396,7 +524,7 @@ static unsigned int nr_stages(void)
 {
 	unsigned int n = 0;
 
-	while (told->lie[n].name)
+	while (all_lies->lie[n].name)
 		n++;
 
 	return n + 1;
@@ -418,7 +546,7 @@ int plu_lies_main(int argc, char *argv[], const struct plu_lies *lies)
 		.nr_stages = nr_stages,
 	};
 
-	told = lies;
+	all_lies = lies;
 
 	return plu_main(argc, argv, &test);
 }

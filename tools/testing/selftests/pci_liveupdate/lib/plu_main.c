@@ -7,6 +7,7 @@
  */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <poll.h>
 #include <stdio.h>
@@ -122,10 +123,10 @@ void plu_say(const char *fmt, ...)
 }
 
 /*
- * The sessions live as long as somebody has them open: leave a process behind that
- * does, and has nothing else to do.
+ * Leave a process behind that knows, and has open, what the stage does. The sessions live as
+ * long as somebody has them open.
  */
-static void hold_sessions(void)
+static void leave_behind(void (*call)(void))
 {
 	pid_t pid = fork();
 
@@ -140,8 +141,51 @@ static void hold_sessions(void)
 	close(STDERR_FILENO);
 	if (chdir("/"))
 		exit(EXIT_FAILURE);
+	if (call)
+		call();
 	for (;;)
 		poll(NULL, 0, -1);
+}
+
+#define HOLD	"pci_liveupdate_hold"
+#define HELD	"/sys/module/" HOLD "/parameters/held"
+#define PASSED	"/sys/module/" HOLD "/parameters/passed"
+
+static void (*when_written)(void);
+
+void plu_when_written(void (*call)(void))
+{
+	int ret = plu_load_module("external/" HOLD, "");
+
+	if (ret)
+		plu_bail("the jump cannot be held up: %s", strerror(-ret));
+	when_written = call;
+}
+
+static bool is_written(void)
+{
+	char value[8];
+
+	if (plu_read_file(HELD, value, sizeof(value)) <= 0)
+		plu_bail("cannot see whether the jump is held up");
+
+	return value[0] == '1';
+}
+
+/*
+ * Whoever runs the test waits until nobody can write results any more, hence into the
+ * log. When the machine is going to jump is not known; the module waits for so long only.
+ */
+static void wait_until_written(void)
+{
+	if (open("/dev/kmsg", O_WRONLY) != STDIN_FILENO ||
+	    dup(STDIN_FILENO) != STDOUT_FILENO || dup(STDIN_FILENO) != STDERR_FILENO)
+		exit(EXIT_FAILURE);
+	while (!is_written())
+		poll(NULL, 0, 20);
+	when_written();
+	if (plu_write_file(PASSED, "1\n"))
+		plu_bail("cannot let the jump go on");
 }
 
 static void run_stage(const struct plu_test *test, unsigned int number)
@@ -159,8 +203,11 @@ static void run_stage(const struct plu_test *test, unsigned int number)
 
 	if (number < nr_stages(test) && !stage->hands_nothing_over) {
 		plu_hand_over();
-		if (!ksft_get_fail_cnt())
-			hold_sessions();
+		if (!ksft_get_fail_cnt()) {
+			leave_behind(NULL);
+			if (when_written)
+				leave_behind(wait_until_written);
+		}
 	}
 	ksft_finished();
 }

@@ -113,6 +113,17 @@ unsigned int plu_count_incoming(const struct plu_device *top, enum plu_incoming 
 	return n;
 }
 
+unsigned int plu_count_handed_over(const struct plu_device *top)
+{
+	const struct plu_device *d;
+	unsigned int n = 0;
+
+	for (d = plu.dev; d < plu_end(); d++)
+		n += d->outgoing && !d->left_out && is_at_or_below(d, top);
+
+	return n;
+}
+
 static unsigned int refcount_of(const struct plu_device *d, unsigned int below)
 {
 	int refcount = below + d->surplus;
@@ -143,10 +154,19 @@ void plu_set_outgoing(struct plu_device *d, bool outgoing)
 		return;
 
 	d->outgoing = outgoing;
+	d->left_out = false;
 	d->messages[msg]++;
 	for (b = plu.bridge; b < plu_bridges_end(); b++)
 		if (plu_is_below(d, b) && plu_count_outgoing(b) == outgoing)
 			b->messages[msg]++;
+}
+
+void plu_set_left_out(void)
+{
+	struct plu_device *d;
+
+	for (d = plu.dev; d < plu_end(); d++)
+		d->outgoing &= !d->left_out;
 }
 
 void plu_set_finished(struct plu_device *d)
@@ -185,6 +205,7 @@ static void set_absent(struct plu_device *d)
 	if (d->absent)
 		return;
 	d->absent = true;
+	d->left_out = d->outgoing;
 	d->cookie = 0;
 	d->messages[PLU_MSG_REMOVED_OUTGOING] += !!plu_count_outgoing(d);
 	d->messages[PLU_MSG_REMOVED_INCOMING] += !!plu_incoming_refcount(d);

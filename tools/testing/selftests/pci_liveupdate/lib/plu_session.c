@@ -226,12 +226,23 @@ void plu_close_session(int session)
 /* --- From one stage to the next -------------------------------------------- */
 
 /*
- * The note and the text, then a line for each device and bridge: the way to it, its
- * address, whether it is preserved, its token and cookie, and its routing.
+ * Where what is handed over lies, the note and the text, then a line for each device and
+ * bridge: the way to it, its address, whether it is preserved, its token and cookie, and its
+ * routing.
  */
 #define STATE_LINE_SIZE	128
 
+enum { NOT_PRESERVED, PRESERVED, LEFT_OUT };
+
 static char state[PLU_TEXT_SIZE + (1 + PLU_MAX_DEVICES + PLU_MAX_BRIDGES) * STATE_LINE_SIZE];
+
+static unsigned int kind_of(const struct plu_device *d)
+{
+	if (d->left_out && d->outgoing_session >= 0)
+		return LEFT_OUT;
+
+	return d->outgoing ? PRESERVED : NOT_PRESERVED;
+}
 
 static int write_lines(int len, const struct plu_device *d, const struct plu_device *end)
 {
@@ -242,7 +253,7 @@ static int write_lines(int len, const struct plu_device *d, const struct plu_dev
 			now = plu_read_routing(d->bdf);
 		len += snprintf(state + len, sizeof(state) - len,
 				"%s %s %u %u %llx %llx %x %x %u %u\n", d->path, d->bdf,
-				d->is_bridge, d->outgoing,
+				d->is_bridge, kind_of(d),
 				(unsigned long long)d->token,
 				(unsigned long long)d->cookie, now.numbers, now.acs,
 				now.ari, now.bus_master);
@@ -254,12 +265,18 @@ static int write_lines(int len, const struct plu_device *d, const struct plu_dev
 void plu_hand_over(void)
 {
 	int memfd, session, len, ret;
+	struct plu_device *d;
 
 	if (!plu_exists(LUO_DEVICE))
 		return;
 
-	len = snprintf(state, sizeof(state), "%llx %s\n", (unsigned long long)plu.note,
-		       plu.text);
+	/* That is said on the way. */
+	for (d = plu.dev; d < plu_end(); d++)
+		if (d->outgoing && d->left_out)
+			plu_announce("%s: liveupdate: not handed over, as it was removed", d->bdf);
+	len = snprintf(state, sizeof(state), "%llx %llx %s\n",
+		       (unsigned long long)plu_status_address("outgoing_address"),
+		       (unsigned long long)plu.note, plu.text);
 	len = write_lines(len, plu.dev, plu_end());
 	len = write_lines(len, plu.bridge, plu_bridges_end());
 
@@ -323,6 +340,7 @@ static void take_over_device(char *line, bool may_be_absent)
 	const char *bdf = next_word(&line);
 	bool is_bridge = *next_word(&line) == '1';
 	struct plu_device *d = find_by_path(path, is_bridge);
+	unsigned int kind;
 
 	if (!d && !may_be_absent)
 		plu_bail("this kernel has no device %s", path);
@@ -332,10 +350,14 @@ static void take_over_device(char *line, bool may_be_absent)
 	memcpy(d->handed_bdf, bdf, PLU_BDF_SIZE);
 	/* By hand, there are messages of earlier kernels; but not of this one. */
 	memset(d->messages, 0, sizeof(d->messages));
-	if (*next_word(&line) == '1') {
-		d->incoming = PLU_INCOMING;
+	kind = strtoul(next_word(&line), NULL, 10);
+	if (kind != NOT_PRESERVED) {
+		d->has_file = true;
 		plu.nr_incoming_files++;
 		plu.handover = "read";
+	}
+	if (kind == PRESERVED) {
+		d->incoming = PLU_INCOMING;
 		plu.keep_buses = true;
 	}
 	d->token = strtoull(next_word(&line), NULL, 16);
@@ -346,8 +368,23 @@ static void take_over_device(char *line, bool may_be_absent)
 	d->handed.bus_master = *next_word(&line) == '1';
 }
 
+/* The kernel has read what was handed over, or can't, and then it keeps that for ever. */
+static void check_given_back(__u64 header_at)
+{
+	const char *handover = plu_status("handover");
+	struct plu_header header;
+
+	if (!header_at || (strcmp(handover, "read") && strcmp(handover, "finished")))
+		return;
+	plu_read_memory(header_at, &header, sizeof(header));
+	if (header.version == 2 && header.devices % getpagesize() == 0 &&
+	    plu_page_is_kept(header_at, &header, sizeof(header)))
+		plu_bail("the memory of what was handed over was not given back");
+}
+
 static void take_over(bool may_be_absent)
 {
+	__u64 header_at = 0;
 	int session, memfd;
 	unsigned int lines = 0;
 	char *line, *end;
@@ -368,6 +405,7 @@ static void take_over(bool may_be_absent)
 		end = line + plu_until(line, '\n');
 		*end = '\0';
 		if (line == state) {
+			header_at = strtoull(next_word(&line), NULL, 16);
 			plu.note = strtoull(next_word(&line), NULL, 16);
 			snprintf(plu.text, sizeof(plu.text), "%s", line);
 			continue;
@@ -379,6 +417,7 @@ static void take_over(bool may_be_absent)
 		plu_bail("%u devices and bridges instead of %u",
 			 plu.nr_devices + plu.nr_bridges, lines);
 
+	check_given_back(header_at);
 	plu_expect_found();
 }
 

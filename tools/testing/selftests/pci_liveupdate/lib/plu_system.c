@@ -405,6 +405,13 @@ bool plu_memory_is(__u64 phys, const void *data, size_t size)
 	return !memcmp(is, data, size);
 }
 
+/* A page that was given back may have been put to a use that has no mark, but not with this. */
+bool plu_page_is_kept(__u64 phys, const void *begin, size_t size)
+{
+	return plu_page_in_use(phys) && plu_memory_is(phys, begin, size) &&
+	       !plu_page_given_back(phys);
+}
+
 __u64 plu_physical(const void *address)
 {
 	/* An entry is the number of a page frame, below flags, of which one says it is there. */

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * There is no memory to preserve a device, or the first, second, third ... bridge above
- * it: it is refused, and all is as before, for the bridges that were new and for those
- * that other devices had preserved already.
+ * There is no memory to preserve a device, or one of the bridges above it: it is refused,
+ * and all is as before, for the bridges that were new and for those that other devices had
+ * preserved already.
  */
 
 #include <errno.h>
@@ -102,8 +102,8 @@ static void fail_at_each_level(struct plu_device *d, const char *when)
 
 	refused = preserve_until_it_works(d, plu_is_as_expected);
 	plu_say("refused %u times", refused);
-	/* Every bus that is new takes memory, and it has one, too. */
-	plu_ok(refused >= bridges && refused,
+	/* One bridge may take memory for some of those above it, too. */
+	plu_ok(refused,
 	       "%u bridges, %u of them new, %s: refused without a trace", plu_level(d),
 	       bridges, when);
 	plu_check("and preserved when there is memory");

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Hand-overs with good records of what is not there: of a device in a domain or a place
- * where there is none, or that was pulled out before the jump, or with another in its
- * place; of a bridge for a device, and the reverse. The record says what is incoming: a
- * device that has none is ordinary, and its file cannot be retrieved; one that has another's
- * is incoming, and has to be finished. The hand-over ends all the same.
+ * where there is none, or that was pulled out before the jump, of which a kernel writes none,
+ * or with another in its place; of a bridge for a device, and the reverse. The record says
+ * what is incoming: a device that has none is ordinary, and its file cannot be retrieved; one
+ * that has another's is incoming, and has to be finished. The hand-over ends all the same.
  */
 
 #include "plu.h"
@@ -93,18 +93,30 @@ static void believe_a_bridge(void)
 	plu_at(OTHER_PORT)->surplus = 1;
 }
 
-static void be_gone(struct plu_handover *h)
+static void pull_out(void)
 {
 	plu_pull_out(plu_at(PORT));
 	if (!plu_wait_until_empty(plu_at(PORT)))
 		plu_bail("the device cannot be pulled out");
 }
 
-static void be_exchanged(struct plu_handover *h)
+static void exchange(void)
 {
-	be_gone(h);
+	pull_out();
 	if (!plu_plug_in(plu_at(PLUGGED), "pci-testdev,bus=rp1"))
 		plu_bail("no other device can be plugged in");
+}
+
+/* As if it were there: with the bridge that it was behind. */
+static void be_there(struct plu_handover *h)
+{
+	plu_add_record(h, plu_at(PORT));
+	plu_add_record(h, plu_at(PLUGGED));
+}
+
+static void believe_there(void)
+{
+	plu_at(PLUGGED)->incoming = PLU_INCOMING;
 }
 
 static const struct plu_lie lie[] = {
@@ -113,8 +125,8 @@ static const struct plu_lie lie[] = {
 	{ "a device in the place of another", be_another, believe_another },
 	{ "a bridge that is a device", be_a_device, believe_a_device },
 	{ "a device that is a bridge", be_a_bridge, believe_a_bridge },
-	{ "another device in the place of one", be_exchanged },
-	{ "a device that is gone", be_gone },
+	{ "another device in the place of one", be_there, believe_there, exchange },
+	{ "a device that is gone", be_there, believe_there, pull_out },
 	{ }
 };
 

@@ -41,7 +41,6 @@ static void retrieve(void)
 	int first, second, own;
 	struct plu_device *d;
 	bool expected = true;
-	__u64 memory;
 
 	plu_take_over();
 	for (d = plu.dev; d < plu_end(); d++)
@@ -63,16 +62,13 @@ static void retrieve(void)
 		if (is_preserved(d) && !is_in_second(d))
 			plu_retrieve(first, d);
 	plu_check("all of the first session are retrieved");
-	memory = plu_status_address("incoming_address");
 
 	plu_finish(first);
 	plu_check("those of the first session are ordinary, the other is incoming");
-	plu_ok(plu_page_in_use(memory), "the hand-over is in memory");
 
 	/* Nobody has to retrieve what nobody wants back. */
 	plu.dev[2].incoming_session = second;
 	plu_finish(second);
-	plu_ok(plu_page_given_back(memory), "the memory was given back");
 	plu_check("the other one as well, which was not retrieved");
 }
 
@@ -80,7 +76,7 @@ static const struct plu_test test = {
 	.name = "partial",
 	.stage = {
 		{ .run = preserve, .plan = 1 },
-		{ .run = retrieve, .plan = 9 },
+		{ .run = retrieve, .plan = 7 },
 	},
 };
 

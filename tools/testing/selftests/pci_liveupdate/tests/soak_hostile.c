@@ -48,8 +48,7 @@ static int collect_records(struct plu_handover *h, struct plu_record **all)
 
 			if (!record->refcount)
 				continue;
-			if (record->refcount > h->header.nr_devices ||
-			    is_twice(record, all, nr))
+			if (is_twice(record, all, nr))
 				return -1;
 			all[nr++] = record;
 		}
@@ -285,14 +284,11 @@ static void forget(struct plu_device *d, const struct plu_device *end)
 
 static void believe(void)
 {
-	static struct plu_handover h;
 	struct plu_device *d;
 	char path[32];
 	int nr;
 
-	if (!plu_read_handover_at(&h, plu.note))
-		plu_bail("the hand-over is not where it was");
-	nr = collect_records(&h, records);
+	nr = collect_records(plu_told(), records);
 	forget(plu.dev, plu_end());
 	forget(plu.bridge, plu_bridges_end());
 

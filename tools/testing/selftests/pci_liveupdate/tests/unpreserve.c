@@ -104,6 +104,7 @@ static void unpreserve(void)
 	plu_preserve(closed, first);
 	plu_close_session(closed);
 	plu_check("one device is outgoing");
+	plu_when_written(plu_check_written);
 }
 
 static void retrieve(void)
