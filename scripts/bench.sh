@@ -5,7 +5,7 @@
 # time, so that the figures are the same each time, however busy the machine is; everything is measured twice, to show that.
 # Prints a table and writes build/bench.json. Fails when a goal is not met, or when the second time gives other figures.
 #
-# In the guest it is tools/testing/selftests/pci_liveupdate/tests/bench.c that asks drivers/pci/liveupdate/bench.rs to measure.
+# In the guest it is tools/testing/selftests/pci_liveupdate/tests/bench.c that asks drivers/pci/liveupdate/bench/mod.rs to measure.
 # What many devices cost is measured by tests, once: see bench-many.sh.
 set -euo pipefail
 export DEBUG=bench

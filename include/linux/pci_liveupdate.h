@@ -90,7 +90,8 @@ int pci_liveupdate_preserve(struct pci_dev *dev);
  *
  * Context: May sleep. Takes the mutex of the outgoing data.
  * Return: 0, or a negative errno, in which case nothing has changed: -ENOENT when
- *         @dev is not preserved, -EBUSY when the next kernel is on its way.
+ *         @dev is not preserved, unless it was removed, -EBUSY when the next kernel is on
+ *         its way.
  */
 int pci_liveupdate_unpreserve(struct pci_dev *dev);
 
@@ -142,7 +143,8 @@ struct pci_dev *pci_liveupdate_get_device(int domain, u16 bdf);
  * it is.
  *
  * Context: Any context. The answer changes with pci_liveupdate_preserve() and
- *          pci_liveupdate_unpreserve().
+ *          pci_liveupdate_unpreserve(), when the last file is unpreserved, and for a
+ *          device that was removed, when the kernel is replaced.
  * Return: true if @dev is outgoing.
  */
 static inline bool pci_liveupdate_outgoing(struct pci_dev *dev)

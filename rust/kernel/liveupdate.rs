@@ -28,6 +28,7 @@ pub use self::file::{
     Binding,
     FileHandler,
     Handler,
+    KeepsNoFile,
     Registration,
     Retrieval, //
 };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! E0423: a record leads to memory that its own kernel never preserved for it.
+//! E0423: a link is made of an address. (One that is made of bytes is overwritten.)
 
 use core::marker::PhantomData;
 use kernel::{

@@ -39,7 +39,7 @@ impl Device<'_> {
         if !self.is_incoming() {
             return;
         }
-        // SAFETY: By the safety requirements.
+        // SAFETY: The caller holds the lock of the device.
         unsafe { self.stop_locked() };
         self.try_finish();
         dev_warn!(

@@ -59,7 +59,7 @@ impl BusNumbers {
 impl Drop for BusNumbers {
     fn drop(&mut self) {
         if self.0 {
-            // SAFETY: By the type invariant.
+            // SAFETY: By the type invariant the lock is held.
             unsafe { bindings::pci_liveupdate_release_bus_numbers() };
         }
     }

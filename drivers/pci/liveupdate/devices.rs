@@ -33,7 +33,7 @@ impl Iterator for Devices {
 
         // INVARIANT: The function gives back the reference to the device that it is passed, and
         // gets one to the next, if there is one.
-        // SAFETY: By the type invariant.
+        // SAFETY: By the type invariant `last` is null, or a device to which we have a reference.
         self.last = unsafe { bindings::pci_get_device(ANY, ANY, self.last) };
         if self.last.is_null() {
             return None;

@@ -17,7 +17,8 @@ use kernel::{
         self,
         Address, //
     },
-    prelude::*, //
+    prelude::*,
+    sync::atomic::Relaxed, //
 };
 
 impl Device<'_> {
@@ -52,6 +53,7 @@ impl Device<'_> {
             self.stop();
         }
         self.try_finish();
+        self.inherits().store(false, Relaxed);
     }
 }
 
@@ -69,18 +71,22 @@ pub(crate) fn finish_at(address: Address) {
         }
     }
 
-    let changes = records.lock();
+    let was_removed = {
+        let changes = records.lock();
 
-    if !changes.finish_record(address) {
-        return;
-    }
+        if !changes.finish_record(address) {
+            return;
+        }
+        changes.was_removed(address)
+    };
+
     pr_info!("{address}: finished, and is not there\n");
-    give_up(address, changes.was_removed(address));
+    give_up(address, was_removed);
     for bridge in devices::all() {
         let bridge = Device::new(&bridge);
 
         if bridge.is_incoming_bridge() && bridge.leads_to(address) {
-            changes.count_down(bridge);
+            records.lock().count_down(bridge);
         }
     }
 }

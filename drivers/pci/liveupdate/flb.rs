@@ -12,7 +12,10 @@ use crate::{
         Outcome,
         Records, //
     },
-    outgoing::Outgoing, //
+    outgoing::{
+        self,
+        Outgoing, //
+    }, //
 };
 use kernel::{
     bindings,
@@ -52,10 +55,13 @@ impl FileLifecycleBound for PciDevices {
         // Room was made for all of them when they were preserved.
         memory
             .write(outgoing.records())
-            .inspect_err(|_| Self::unfreeze(outgoing))
+            .inspect_err(|_| Self::unfreeze(outgoing))?;
+        outgoing::set_written(true);
+        Ok(())
     }
 
     fn unfreeze(_: &mut Outgoing) {
+        outgoing::set_written(false);
         // SAFETY: FFI call without requirements.
         unsafe { bindings::pci_liveupdate_let_removals_go_on() };
     }

@@ -96,6 +96,11 @@ impl Device<'_> {
         if is_found_again {
             self.stopped().store(true, Relaxed);
         }
+        // Nobody is left who could take it back.
+        if has_ended() {
+            changes.finish(self);
+            self.inherits().store(false, Relaxed);
+        }
         if is_found_again || has_ended() {
             self.stop_found();
         }

@@ -27,6 +27,20 @@ static PRESERVED: Atomic<i32> = Atomic::new(0);
 /// Whether any device was ever preserved. It does not change back while buses are scanned.
 static EVER: Atomic<bool> = Atomic::new(false);
 
+/// Whether the next kernel will find what is preserved.
+static WRITTEN: Atomic<bool> = Atomic::new(false);
+
+/// Takes note whether the next kernel will find what is preserved.
+pub(crate) fn set_written(is_written: bool) {
+    WRITTEN.store(is_written, Relaxed);
+}
+
+/// Whether the next kernel will find what is preserved. Not if a driver has gone that had the PCI
+/// core's data handed over.
+pub(crate) fn is_written() -> bool {
+    WRITTEN.load(Relaxed)
+}
+
 /// Whether bus numbers are to stay as they are, as devices are preserved, or were.
 pub(crate) fn keep_buses() -> bool {
     EVER.load(Relaxed)
@@ -121,20 +135,20 @@ impl Outgoing {
 
     /// Takes out what was removed: the next kernel would not find it.
     pub(crate) fn forget_removed(&mut self) {
-        let is_gone = |device: &Device<'_>| !device.is_bridge() && device.is_removed();
-
-        loop {
-            let gone = self.iter().map(|(device, _)| device).find(is_gone);
-            let Some(device) = gone.map(Device::get) else {
-                return;
+        // What takes the place of one that goes comes from behind, and was looked at.
+        for position in (0..self.len()).rev() {
+            let Some(device) = self.0.get(position).map(|kept| kept.device.clone()) else {
+                continue;
             };
             let device = Device::new(&device);
 
-            dev_warn!(
-                device.as_dev(),
-                "liveupdate: not handed over, as it was removed\n"
-            );
-            self.uncount(device.path());
+            if !device.is_bridge() && device.is_removed() {
+                dev_warn!(
+                    device.as_dev(),
+                    "liveupdate: not handed over, as it was removed\n"
+                );
+                self.uncount(device.path());
+            }
         }
     }
 

@@ -3,8 +3,8 @@
 //! PCI Live Update: the part of the PCI core.
 //!
 //! While the kernel is replaced by kexec, PCI devices can go on working. This crate keeps the list
-//! of the devices that are to do so, in memory that the next kernel finds, and finds the list of
-//! the previous kernel. `Documentation/PCI/liveupdate.rst` explains the model and the life of a
+//! of the devices that are to do so, hands it over when that happens, and reads what the previous
+//! kernel handed over. `Documentation/PCI/liveupdate.rst` explains the model and the life of a
 //! device.
 //!
 //! - [`hooks`]: the functions that drivers and the PCI core call.
@@ -42,7 +42,8 @@
 //!    driver may preserve its device when it is bound. The last reference to a removed device may be
 //!    dropped with it held, and with it the device's bus goes.
 //! 4. That of incoming devices, [`incoming::Records::lock`].
-//! 5. What the kernel locks to allocate memory, in KHO and elsewhere.
+//! 5. That of the array of reference counts, and what the kernel locks to allocate memory, in KHO and
+//!    elsewhere.
 //!
 //! What LUO calls when the last file is finished holds none of them but LUO's own. It waits for no
 //! lock of a device: who removes one may hold that, and wait for LUO's of the session.

@@ -88,7 +88,7 @@ impl Device<'_> {
                 Ok(())
             }
             // It may have been left out of a hand-over that was called off.
-            Err(ENOENT) if self.is_removed() => Ok(()),
+            Err(ENOENT) if self.is_removed() && !self.is_bridge() => Ok(()),
             Err(error) => Err(error),
         }
     }

@@ -5,7 +5,10 @@
 //! When the kernel is replaced, IOMMUs are switched off. A device whose addresses they translate
 //! would write to where it was never allowed to.
 
-use crate::state::Device;
+use crate::{
+    outgoing,
+    state::Device, //
+};
 use kernel::{
     bindings,
     prelude::*,
@@ -21,7 +24,7 @@ impl Device<'_> {
     /// Whether bus mastering stays on while the kernel is replaced: in a bridge, if it does in a
     /// device below, which is asked first, as it is shut down first.
     pub(crate) fn keeps_master_in_jump(self) -> bool {
-        if !self.is_outgoing() {
+        if !self.is_outgoing() || !outgoing::is_written() {
             return false;
         }
         if self.is_bridge() {

@@ -32,12 +32,22 @@ impl Deref for Device<'_> {
     }
 }
 
+/// How large a field is.
+const fn size_of_field<T, F>(_: fn(&T) -> &F) -> usize {
+    size_of::<F>()
+}
+
 /// Fields of `struct pci_dev`, and what they are called here.
 macro_rules! fields {
     ($($(#[$doc:meta])* $name:ident: $field:ident, $type:ty;)*) => {
         impl Device<'_> {
             $($(#[$doc])*
             pub(crate) fn $name(&self) -> &Atomic<$type> {
+                const {
+                    let size = size_of_field::<bindings::pci_dev, _>(|dev| &dev.$field);
+
+                    assert!(size == size_of::<$type>());
+                }
                 // SAFETY: The device is valid. The field is of this size, nothing is written to it
                 // but like this, or before the device can be seen, and C reads it as a whole.
                 unsafe { Atomic::from_ptr((&raw mut (*self.as_raw()).$field).cast()) }
@@ -78,7 +88,7 @@ impl<'a> Device<'a> {
     ///
     /// `dev` must point to a device that is valid for `'a`.
     pub(crate) unsafe fn from_raw(dev: *mut bindings::pci_dev) -> Self {
-        // SAFETY: The caller guarantees what is needed.
+        // SAFETY: The caller guarantees that the device is valid for `'a`.
         Self(unsafe { pci::Device::from_raw(dev) })
     }
 

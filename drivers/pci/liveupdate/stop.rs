@@ -40,7 +40,7 @@ impl<'a> Lock<'a> {
 
 impl Drop for Lock<'_> {
     fn drop(&mut self) {
-        // SAFETY: By the type invariant.
+        // SAFETY: By the type invariant the device is locked.
         unsafe { bindings::pci_dev_unlock(self.0.as_raw()) };
     }
 }
@@ -66,7 +66,7 @@ impl<'a> ConfigLock<'a> {
 
 impl Drop for ConfigLock<'_> {
     fn drop(&mut self) {
-        // SAFETY: By the type invariant.
+        // SAFETY: By the type invariant access to its configuration is ours.
         unsafe { bindings::pci_cfg_access_unlock(self.0.as_raw()) };
     }
 }

@@ -103,7 +103,7 @@ impl<F: Format> HandedOver<F> {
     /// for the caller.
     #[inline]
     pub unsafe fn new(address: u64) -> Self {
-        // INVARIANT: By the safety requirements.
+        // INVARIANT: The caller guarantees what was preserved at the address.
         Self {
             address,
             _format: PhantomData,
@@ -118,7 +118,7 @@ impl<F: Format> HandedOver<F> {
 
     /// A copy of the record, of which the memory stays as it is.
     ///
-    /// While this runs, nobody else can take it over.
+    /// While this runs, nobody else can look at it, or take it over.
     ///
     /// # Errors
     ///

@@ -104,6 +104,7 @@ impl<F: Format> Memory<F> {
     /// `ENOMEM` when there is no memory, `EOPNOTSUPP` when KHO is not enabled.
     pub fn new(record: F::Record) -> impl PinInit<Self, Error> {
         const { check_record::<F::Record>() };
+        const { assert!(size_of::<F::Entry>() == 0 || entries_per_block::<F::Entry>() > 0) };
 
         try_pin_init!(Self {
             record: Self::allocate(record)?,
@@ -167,7 +168,7 @@ impl<F: Format> Memory<F> {
 
     /// How many bytes are preserved.
     pub fn size(&self) -> usize {
-        let blocks = self.capacity / Self::PER_BLOCK;
+        let blocks = self.capacity / const { entries_per_block::<F::Entry>() }.max(1);
 
         size_of::<F::Record>()
             .next_power_of_two()

@@ -55,6 +55,21 @@ pub enum Retrieval<'a> {
     Failed(Error),
 }
 
+/// The promise that comes with [`FileHandler::KEEPS_NO_FILE`].
+pub struct KeepsNoFile(());
+
+impl KeepsNoFile {
+    /// # Safety
+    ///
+    /// Each file that the handler's [`retrieve`](FileHandler::retrieve) gives has to be
+    /// [forgotten](super::forget) by who releases it, before its memory goes. Its position must not
+    /// be one that is used without a lock.
+    #[inline]
+    pub const unsafe fn new() -> Self {
+        Self(())
+    }
+}
+
 /// Saves and restores one kind of file.
 ///
 /// In the old kernel, [`preserve`] makes a record for the next kernel and a state, which are there
@@ -139,9 +154,8 @@ pub trait FileHandler: 'static {
     type State: Send + 'static;
 
     /// LUO does not keep a file open that was retrieved, so that it is released when its last user
-    /// closes it. Who releases it has it [forgotten](super::forget) then. It may be retrieved
-    /// again.
-    const KEEPS_NO_FILE: bool = false;
+    /// closes it. It may be retrieved again.
+    const KEEPS_NO_FILE: Option<KeepsNoFile> = None;
 
     /// Tells whether `file` is of the kind that this handler preserves.
     fn can_preserve(file: &File) -> bool;
@@ -205,8 +219,9 @@ struct Kept<H: FileHandler> {
 /// - `inner` is only given to LUO, together with the callbacks of `H`.
 /// - What LUO keeps for a preserved file is a `Pin<KBox<Kept<H>>>`, and the address that it hands over
 ///   is that of its memory.
-/// - No file is preserved before `is_complete` is set, and shared data is bound to the files only
-///   before that. So LUO counts each file in all of the data, or in none.
+/// - No file is preserved, retrieved or finished before `is_complete` is set, and shared data is bound
+///   to the files only before that. So LUO counts each file in all of the data, or in none, as long
+///   as the handler is registered.
 pub struct Handler<H: FileHandler> {
     inner: Opaque<bindings::liveupdate_file_handler>,
     is_used: Atomic<bool>,
@@ -233,11 +248,7 @@ impl<H: FileHandler> Handler<H> {
             None
         },
         retrieve: Some(Self::retrieve_callback),
-        can_finish: if H::HAS_CAN_FINISH {
-            Some(Self::can_finish_callback)
-        } else {
-            None
-        },
+        can_finish: Some(Self::can_finish_callback),
         finish: Some(Self::finish_callback),
         is_gone: if H::HAS_IS_GONE {
             Some(Self::is_gone_callback)
@@ -245,7 +256,7 @@ impl<H: FileHandler> Handler<H> {
             None
         },
         get_id: None,
-        keeps_no_file: H::KEEPS_NO_FILE,
+        keeps_no_file: H::KEEPS_NO_FILE.is_some(),
         owner: this_module::<H::OwnerModule>().as_ptr(),
     };
 
@@ -364,19 +375,28 @@ impl<H: FileHandler> Handler<H> {
         handler: *mut bindings::liveupdate_file_handler,
         file: *mut bindings::file,
     ) -> bool {
-        // SAFETY: LUO passes what was registered, which is a field of a `Self` that is static.
+        // SAFETY: The caller guarantees that it is the handler of a `Self`, and that LUO holds a
+        // reference to the file that it got with `fget()` in a system call that doesn't use the
+        // file's position.
+        unsafe { Self::is_complete(handler) && H::can_preserve(File::from_raw_file(file)) }
+    }
+
+    /// # Safety
+    ///
+    /// `handler` must be that of a `Self`.
+    unsafe fn is_complete(handler: *mut bindings::liveupdate_file_handler) -> bool {
+        // SAFETY: The caller guarantees that it is a field of a `Self`, which is static.
         let this = unsafe { &*crate::container_of!(Opaque::cast_from(handler), Self, inner) };
 
-        // SAFETY: LUO holds a reference to the file that it got with `fget()` in a system call
-        // that doesn't use the file's position.
-        this.is_complete.load(Acquire) && H::can_preserve(unsafe { File::from_raw_file(file) })
+        this.is_complete.load(Acquire)
     }
 
     /// # Safety
     ///
     /// `args` must be valid, with what `preserve_callback()` made, which nobody else uses for `'a`.
     unsafe fn kept<'a>(args: *mut bindings::liveupdate_file_op_args) -> Pin<&'a mut Kept<H>> {
-        // SAFETY: By the safety requirements, and the type invariant of `Handler`.
+        // SAFETY: The caller guarantees that it is what `preserve_callback()` made, a
+        // `Pin<KBox<Kept<H>>>`, and ours for `'a`.
         unsafe { Pin::<KBox<Kept<H>>>::borrow_mut((*args).private_data) }
     }
 
@@ -420,7 +440,7 @@ impl<H: FileHandler> Handler<H> {
     ///
     /// `args` must be valid, with what `preserve_callback()` made, which nobody else uses meanwhile.
     unsafe extern "C" fn freeze_callback(args: *mut bindings::liveupdate_file_op_args) -> c_int {
-        // SAFETY: The caller guarantees that the arguments are what is wanted.
+        // SAFETY: The caller guarantees that the arguments are valid, and what they have is there.
         let (file, kept) = unsafe { (Self::file((*args).file), Self::kept(args).project()) };
 
         from_result(|| {
@@ -433,7 +453,7 @@ impl<H: FileHandler> Handler<H> {
     ///
     /// `args` must be valid, with what `preserve_callback()` made, which nobody else uses meanwhile.
     unsafe extern "C" fn unfreeze_callback(args: *mut bindings::liveupdate_file_op_args) {
-        // SAFETY: The caller guarantees that the arguments are what is wanted.
+        // SAFETY: The caller guarantees that the arguments are valid, and what they have is there.
         let (file, kept) = unsafe { (Self::file((*args).file), Self::kept(args).project()) };
 
         H::unfreeze(file, kept.state);
@@ -443,7 +463,7 @@ impl<H: FileHandler> Handler<H> {
     ///
     /// `args` must be valid, with what `preserve_callback()` made, which nobody else uses meanwhile.
     unsafe extern "C" fn is_gone_callback(args: *mut bindings::liveupdate_file_op_args) -> bool {
-        // SAFETY: The caller guarantees that the arguments are what is wanted.
+        // SAFETY: The caller guarantees that the arguments are valid, and what they have is there.
         H::is_gone(unsafe { Self::kept(args) }.project().state)
     }
 
@@ -461,8 +481,15 @@ impl<H: FileHandler> Handler<H> {
     /// `args` must be valid, with what was handed over under the name of `H::Format`.
     unsafe extern "C" fn retrieve_callback(args: *mut bindings::liveupdate_file_op_args) -> c_int {
         from_result(|| {
-            // SAFETY: The caller guarantees that the arguments are what is wanted.
-            let file = H::retrieve(unsafe { Self::handed_over(args) }.record().ok())?;
+            // SAFETY: The caller guarantees that the arguments are valid, and what they have is there.
+            let (is_complete, handed_over) =
+                unsafe { (Self::is_complete((*args).handler), Self::handed_over(args)) };
+
+            if !is_complete {
+                return Err(EAGAIN);
+            }
+
+            let file = H::retrieve(handed_over.record().ok())?;
 
             // SAFETY: The arguments are valid, as the caller guarantees, who gets our reference to
             // the file.
@@ -491,10 +518,16 @@ impl<H: FileHandler> Handler<H> {
     /// `args` must be valid, with what was handed over under the name of `H::Format`, and the file
     /// that was made of it, if there is one.
     unsafe extern "C" fn can_finish_callback(args: *mut bindings::liveupdate_file_op_args) -> bool {
-        // SAFETY: The caller guarantees that the arguments are what is wanted.
-        let (file, handed_over) = unsafe { (Self::retrieval(args), Self::handed_over(args)) };
+        // SAFETY: The caller guarantees that the arguments are valid, and what they have is there.
+        let (is_complete, file, handed_over) = unsafe {
+            (
+                Self::is_complete((*args).handler),
+                Self::retrieval(args),
+                Self::handed_over(args),
+            )
+        };
 
-        H::can_finish(file, handed_over.record().ok())
+        is_complete && (!H::HAS_CAN_FINISH || H::can_finish(file, handed_over.record().ok()))
     }
 
     /// # Safety
@@ -502,7 +535,7 @@ impl<H: FileHandler> Handler<H> {
     /// `args` must be valid, with what was handed over under the name of `H::Format`, for the last
     /// time, and the file that was made of it, if there is one.
     unsafe extern "C" fn finish_callback(args: *mut bindings::liveupdate_file_op_args) {
-        // SAFETY: The caller guarantees that the arguments are what is wanted.
+        // SAFETY: The caller guarantees that the arguments are valid, and what they have is there.
         let (file, handed_over) = unsafe { (Self::retrieval(args), Self::handed_over(args)) };
 
         H::finish(file, handed_over.record().ok());

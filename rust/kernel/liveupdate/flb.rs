@@ -318,7 +318,8 @@ impl<T: FileLifecycleBound> Flb<T> {
     unsafe fn outgoing_object<'a>(
         args: *mut bindings::liveupdate_flb_op_args,
     ) -> &'a Mutex<Outgoing<T>> {
-        // SAFETY: By the safety requirements, and the type invariant of `Flb`.
+        // SAFETY: The caller guarantees that it is the object that `preserve_callback()` made, a
+        // `Pin<KBox<Mutex<Outgoing<T>>>>`.
         unsafe { &*(*args).obj.cast() }
     }
 
@@ -438,6 +439,8 @@ impl<T: FileLifecycleBound> Flb<T> {
 }
 
 /// A reference to what this kernel hands over. Given back when dropped.
+///
+/// It is not `Send`, so that it can't be kept in the state, which it would keep there for ever.
 ///
 /// # Invariants
 ///

@@ -79,7 +79,7 @@
 //!         // Who removes the device holds its lock, and may be waiting for LUO, which calls this.
 //!         let locked = device.try_lock().ok_or(EBUSY)?;
 //!
-//!         Ok((record, locked.bound().ok_or(ENODEV)?.liveupdate_preserve()?))
+//!         Ok((record, locked.liveupdate_preserve()?))
 //!     }
 //!
 //!     fn retrieve(record: Option<Record>) -> Result<ARef<File>> {
@@ -191,8 +191,9 @@ impl Device<Bound> {
     /// Tells the next kernel that the device is kept alive, until the result is dropped.
     ///
     /// To be called when a file that stands for the device is [preserved], by the driver that the
-    /// device is bound to, which it finds out with [`Device::try_lock`]. The bridges above the device
-    /// are preserved with it.
+    /// device is bound to. One that doesn't know whether it still is [locks](Device::try_lock) the
+    /// device, and has [that](super::Locked::liveupdate_preserve) find out. The bridges above the
+    /// device are preserved with it.
     ///
     /// Context: May sleep.
     ///

@@ -2,7 +2,10 @@
 
 //! PCI devices that are locked, so that they keep their driver.
 
-use super::Device;
+use super::{
+    liveupdate::Preservation,
+    Device, //
+};
 use crate::{
     bindings,
     device,
@@ -48,14 +51,26 @@ impl Locked<'_> {
     }
 
     /// The device, if it is bound to a driver.
-    #[inline]
-    pub fn bound(&self) -> Option<&Device<device::Bound>> {
+    ///
+    /// Not for everybody: whoever has a bound device may leave something behind that is dropped when
+    /// it is unbound, which his module has to be there for, as that of its driver is.
+    fn bound(&self) -> Option<&Device<device::Bound>> {
         // SAFETY: The device is valid.
         let is_bound = unsafe { bindings::device_is_bound(self.generic().as_raw()) };
 
         // SAFETY: `Device` is a transparent wrapper whatever the context. By the type invariant the
         // device stays bound as long as `self` is borrowed, as it is locked.
         is_bound.then(|| unsafe { &*self.device.as_raw().cast() })
+    }
+
+    /// Tells the next kernel that the device is kept alive, if it is bound to a driver; see
+    /// [`Device::liveupdate_preserve`].
+    ///
+    /// # Errors
+    ///
+    /// Those, or `ENODEV` if it isn't bound.
+    pub fn liveupdate_preserve(&self) -> Result<Preservation> {
+        self.bound().ok_or(ENODEV)?.liveupdate_preserve()
     }
 
     /// The name of the driver that the device is bound to, if it is.

@@ -76,7 +76,7 @@ impl ValueXArray {
 
     /// Puts a number at `index`, if there is none.
     ///
-    /// Context: As `gfp`. Takes the lock of the array.
+    /// Context: As `gfp`, and not in an interrupt. Takes the lock of the array.
     ///
     /// # Errors
     ///
@@ -97,7 +97,8 @@ impl ValueXArray {
 
     /// Puts a number at `index`, in place of the one that is there.
     ///
-    /// Context: As `gfp`, but if there is a number, no memory is needed. Takes the lock of the array.
+    /// Context: As `gfp`, and not in an interrupt. If there is a number, no memory is needed. Takes the
+    /// lock of the array.
     ///
     /// # Errors
     ///
@@ -135,7 +136,7 @@ impl ValueXArray {
 
     /// Removes all numbers.
     ///
-    /// Context: Any context. Takes the lock of the array.
+    /// Context: Not in an interrupt. Takes the lock of the array.
     pub fn clear(&self) {
         // SAFETY: By the type invariant `xa` is initialised, as it is after that.
         unsafe { bindings::xa_destroy(self.xa.get()) };

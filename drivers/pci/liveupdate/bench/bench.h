@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * PCI Live Update: what the benchmark, bench.rs, calls, which has these prototypes
+ * PCI Live Update: what the benchmark, mod.rs, calls, which has these prototypes
  * once more.
  *
  * All are about the first @n of the same addresses: every other one of the domains
@@ -27,11 +27,11 @@ static inline struct pci_dev_ser plu_bench_record(unsigned int n)
 	};
 }
 
-/* bench_hand_over.c */
+/* hand_over.c */
 phys_addr_t plu_bench_hand_over(unsigned int n);
 unsigned int plu_bench_floor_restore(phys_addr_t phys);
 
-/* bench_devices.c: the last four go through all of the @n devices. */
+/* devices.c: the last four go through all of the @n devices. */
 int plu_bench_make_devices(unsigned int n);
 struct pci_dev *plu_bench_devices(void);
 void plu_bench_setup(unsigned int n);
@@ -39,7 +39,7 @@ int plu_bench_preserve(unsigned int n);
 int plu_bench_unpreserve(unsigned int n);
 void plu_bench_finish(unsigned int n);
 
-/* bench_floor.c */
+/* floor.c */
 u64 plu_bench_now(void);
 int plu_bench_floor_insert(unsigned int n);
 unsigned int plu_bench_floor_load(unsigned int n, bool beside);

@@ -127,7 +127,7 @@ impl Quiet {
 
 impl Drop for Quiet {
     fn drop(&mut self) {
-        // SAFETY: As above.
+        // SAFETY: An integer that everybody may read and write, and that nobody else writes to now.
         unsafe { (&raw mut bindings::suppress_printk).write_volatile(0) };
     }
 }

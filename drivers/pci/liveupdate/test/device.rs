@@ -3,7 +3,6 @@
 //! The devices that the driver is bound to.
 
 use crate::{
-    file::TestFile,
     node,
     raw, //
 };
@@ -36,9 +35,12 @@ kernel::sync::global_lock! {
 
 kernel::sync::global_lock! {
     /// In the order of what tells their files from others.
-    // SAFETY: As above.
+    // SAFETY: Initialised when the module is, before a device is bound.
     pub(crate) unsafe(uninit) static BY_FILE: Mutex<KVec<(usize, Arc<TestDevice>)>> = KVec::new();
 }
+
+/// A file of a device.
+pub(crate) struct TestFile;
 
 /// A node of a device.
 type Node = node::Node<TestFile, TestDevice>;

@@ -15,7 +15,8 @@ use crate::{
     device::{
         self,
         Step,
-        TestDevice, //
+        TestDevice,
+        TestFile, //
     },
     raw, //
 };
@@ -46,9 +47,6 @@ use kernel::{
 
 /// The longest command that makes sense.
 const MAX_COMMAND: usize = 64;
-
-/// A file of a device.
-pub(crate) struct TestFile;
 
 #[vtable]
 impl MiscDevice for TestFile {

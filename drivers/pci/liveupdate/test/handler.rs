@@ -127,7 +127,7 @@ impl FileHandler for Files {
         let record = Record::new(&device)?;
         // Who removes the device has locked it, and may be waiting for who calls this.
         let locked = device.pdev.try_lock().ok_or(EBUSY)?;
-        let _preservation = locked.bound().ok_or(ENODEV)?.liveupdate_preserve()?;
+        let _preservation = locked.liveupdate_preserve()?;
 
         drop(locked);
         // Last, so that there is something to take back.

@@ -133,13 +133,13 @@ impl Page {
     }
 
     fn folio(&self) -> *mut bindings::folio {
-        // SAFETY: By the type invariant.
+        // SAFETY: By the type invariant it is a page that is ours.
         unsafe { bindings::virt_to_folio(self.0.as_ptr().cast()) }
     }
 
     /// How many references there are.
     pub(super) fn references(&self) -> c_int {
-        // SAFETY: By the type invariant.
+        // SAFETY: By the type invariant it is a page that is ours.
         unsafe { bindings::folio_ref_count(self.folio()) }
     }
 
@@ -162,7 +162,7 @@ impl Page {
 
     /// Gets one more reference, so that the page stays when whoever restored it gives it back.
     pub(super) fn keep(&self) {
-        // SAFETY: By the type invariant.
+        // SAFETY: By the type invariant it is a page that is ours.
         unsafe { bindings::folio_get(self.folio()) };
     }
 

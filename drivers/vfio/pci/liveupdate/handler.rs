@@ -22,6 +22,7 @@ use kernel::{
     liveupdate::{
         FileHandler,
         Handler,
+        KeepsNoFile,
         Registration,
         Retrieval, //
     },
@@ -50,7 +51,10 @@ impl FileHandler for Files {
     type Format = record::Files;
     type State = State;
     // Who closes it has its device stopped.
-    const KEEPS_NO_FILE: bool = true;
+    //
+    // SAFETY: The files are vfio's, whose release has each forgotten in C. They are of a character
+    // device, and have no position.
+    const KEEPS_NO_FILE: Option<KeepsNoFile> = Some(unsafe { KeepsNoFile::new() });
 
     fn can_preserve(file: &File) -> bool {
         device::can_preserve(file)
@@ -141,7 +145,7 @@ pub(crate) static FILES: Handler<Files> = Handler::new();
 /// `ENOMEM`. Whoever asks for a file that was handed over has this module loaded again.
 pub(crate) fn register() -> Result<Option<Registration<Files>>> {
     // Once it is registered, a file may be preserved, and this module has to stay.
-    incoming::read_all()?;
+    incoming::read_all(&FILES)?;
 
     match FILES.register(pci::liveupdate::register_flb) {
         Ok(registration) => Ok(Some(registration)),

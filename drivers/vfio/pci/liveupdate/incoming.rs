@@ -7,11 +7,17 @@
 
 use crate::{
     device,
-    handler::FILES,
-    record::Record, //
+    record::{
+        Files,
+        Record, //
+    }, //
 };
 use kernel::{
     bindings,
+    liveupdate::{
+        FileHandler,
+        Handler, //
+    },
     pci::{
         self,
         Address, //
@@ -53,11 +59,11 @@ pub(crate) unsafe fn init() {
 }
 
 /// Reads all records, before anybody can retrieve or finish a file.
-pub(crate) fn read_all() -> Result {
+pub(crate) fn read_all(files: &Handler<impl FileHandler<Format = Files>>) -> Result {
     let mut all: KVec<Incoming> = KVec::new();
     let mut complete: Result = Ok(());
 
-    FILES.for_each_incoming(|record| {
+    files.for_each_incoming(|record| {
         let Some(record) = record.filter(Record::is_readable) else {
             return;
         };

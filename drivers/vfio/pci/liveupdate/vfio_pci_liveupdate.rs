@@ -64,7 +64,7 @@ kernel::sync::global_lock! {
 /// files are retrieved.
 #[export]
 unsafe extern "C" fn vfio_pci_liveupdate_init() -> c_int {
-    // SAFETY: By the safety requirements.
+    // SAFETY: The caller guarantees that this is called once, before anything uses them.
     unsafe {
         incoming::init();
         REGISTRATION.init();

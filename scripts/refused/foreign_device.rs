@@ -1,23 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! E0515: a device is used as if it was bound, when it is not locked any more.
+//! E0624: the device of another driver is used as if it was bound to this one.
 
 use kernel::{
-    device::Bound,
     pci,
     prelude::*, //
 };
 
-/// What it gives would outlive the lock.
-pub fn bound(device: &pci::Device) -> Option<&pci::Device<Bound>> {
-    let locked = device.try_lock()?;
-
-    locked.bound()
+/// What is put into it is called when the device is unbound, be this module there or not.
+pub fn bound(device: &pci::Device) -> bool {
+    device
+        .try_lock()
+        .is_some_and(|locked| locked.bound().is_some())
 }
 
 module! {
     type: Refused,
-    name: "lock_outlived",
+    name: "foreign_device",
     authors: ["PCI Live Update"],
     description: "Safe code that must not compile",
     license: "GPL",
