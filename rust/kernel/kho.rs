@@ -2,9 +2,9 @@
 
 //! Memory that outlives a kernel: Kexec HandOver (KHO).
 //!
-//! One kernel puts what the next one needs to know into memory that KHO keeps: a [`Record`], and any
-//! number of entries that it leads to. A [`Format`] says what they look like. What is handed over is
-//! the physical address of the record:
+//! One kernel puts what the next one needs to know into memory that KHO keeps: a [`Record`], and
+//! any number of entries that it leads to. A [`Format`] says what they look like. What is handed
+//! over is the physical address of the record:
 //!
 //! - [`Memory`] is memory of this kernel that the next one will find.
 //! - [`HandedOver`] is what the previous kernel left: it is read once, and given back.

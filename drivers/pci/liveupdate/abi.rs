@@ -79,9 +79,9 @@ impl Header {
 /// The name and the parts of it.
 pub(crate) struct Devices;
 
-// SAFETY: The header in C gives this name to a `struct pci_ser` that leads to `struct pci_dev_ser`, and
-// to nothing else. Another version may lead elsewhere: `validate()`, which is the only one to follow a
-// link of this format, looks at the version before.
+// SAFETY: The header in C gives this name to a `struct pci_ser` that leads to `struct pci_dev_ser`,
+// and to nothing else. Another version may lead elsewhere: `validate()`, which is the only one to
+// follow a link of this format, looks at the version before.
 unsafe impl Format for Devices {
     const NAME: &'static CStr = match CStr::from_bytes_with_nul(bindings::PCI_LUO_FLB_COMPATIBLE) {
         Ok(name) => name,

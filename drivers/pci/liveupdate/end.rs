@@ -98,9 +98,9 @@ pub(crate) fn is_absent(address: Address) -> bool {
 
 /// Stops whatever was handed over and is not there.
 ///
-/// Tells whether none of it can be running: it was removed, or it is not found where it was, and what
-/// is not looked for below bridges without bus numbers gets through no more. One that turns up later
-/// is stopped.
+/// Tells whether none of it can be running: it was removed, or it is not found where it was, and
+/// what is not looked for below bridges without bus numbers gets through no more. One that turns up
+/// later is stopped.
 pub(crate) fn stop_absent() -> bool {
     let Some(records) = records() else {
         return true;
@@ -123,8 +123,8 @@ impl Records {
     }
 }
 
-/// Stops the device at `address`, which is not there. Tells whether it can't be running: it was stopped
-/// if it was removed.
+/// Stops the device at `address`, which is not there. Tells whether it can't be running: it was
+/// stopped if it was removed.
 fn give_up(address: Address, was_removed: bool) -> bool {
     if was_removed {
         return true;
@@ -146,11 +146,11 @@ fn give_up(address: Address, was_removed: bool) -> bool {
     is_scanned
 }
 
-/// No file is left, so nobody is left who could take back what is still incoming. It is stopped, and
-/// ordinary from now on.
+/// No file is left, so nobody is left who could take back what is still incoming. It is stopped,
+/// and ordinary from now on.
 ///
-/// Devices may be set up and removed meanwhile. One that is set up sees that this has begun before its
-/// driver can have it, or is seen here.
+/// Devices may be set up and removed meanwhile. One that is set up sees that this has begun before
+/// its driver can have it, or is seen here.
 pub(crate) fn end() {
     let Some(records) = records() else {
         return;

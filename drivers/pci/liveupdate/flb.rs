@@ -79,7 +79,7 @@ impl FileLifecycleBound for PciDevices {
         }
     }
 
-    fn files_finished(_: &()) {
+    fn files_finished((): &()) {
         end::end();
     }
 }

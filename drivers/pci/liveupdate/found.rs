@@ -128,8 +128,8 @@ impl Device<'_> {
         }
     }
 
-    /// Setting up the device has failed. Its record stays, so that it is incoming when it can be set
-    /// up.
+    /// Setting up the device has failed. Its record stays, so that it is incoming when it can be
+    /// set up.
     pub(crate) fn cleanup(self) {
         if self.is_incoming() && !self.is_bridge() {
             self.stop_found();

@@ -3,8 +3,8 @@
 //! The functions that drivers and the PCI core call.
 //!
 //! The only place of the crate where devices come in as raw pointers. Each function makes a typed
-//! reference of it, calls one method, and makes an errno of the result. What those for drivers do is
-//! documented in `include/linux/pci_liveupdate.h`.
+//! reference of it, calls one method, and makes an errno of the result. What those for drivers do
+//! is documented in `include/linux/pci_liveupdate.h`.
 
 use crate::{
     end,
@@ -58,7 +58,10 @@ impl Answer for Result {
 
 /// Functions that call a method of a device.
 macro_rules! hooks {
-    ($($(#[$doc:meta])* fn $name:ident($($arg:ident: $type:ty)?) $(-> $in_c:ty)? => $method:ident;)*) => {
+    ($(
+        $(#[$doc:meta])*
+        fn $name:ident($($arg:ident: $type:ty)?) $(-> $in_c:ty)? => $method:ident;
+    )*) => {
         $(
             $(#[$doc])*
             ///
@@ -67,7 +70,8 @@ macro_rules! hooks {
             /// `dev` must point to a device that is valid during the call.
             #[export]
             unsafe extern "C" fn $name(dev: *mut bindings::pci_dev $(, $arg: $type)?) $(-> $in_c)? {
-                // SAFETY: The caller guarantees that the device is valid for as long as this is used.
+                // SAFETY: The caller guarantees that the device is valid for as long as this is
+                // used.
                 unsafe { Device::from_raw(dev) }.$method($($arg)?).in_c()
             }
         )*
@@ -86,14 +90,14 @@ hooks! {
 
 // For the PCI core.
 hooks! {
-    /// Finds out whether a device that is being set up is incoming, as soon as its address is known,
-    /// before anything of it is written and anybody else can use it.
+    /// Finds out whether a device that is being set up is incoming, as soon as its address is
+    /// known, before anything of it is written and anybody else can use it.
     ///
     /// Context: May sleep.
     fn pci_liveupdate_look_up() => look_up;
 
-    /// Takes note that a device is set up, before a driver can have it: it is reset if it was stopped
-    /// before that could be done.
+    /// Takes note that a device is set up, before a driver can have it: it is reset if it was
+    /// stopped before that could be done.
     ///
     /// Context: May sleep.
     fn pci_liveupdate_device_added() => added;
@@ -117,8 +121,8 @@ hooks! {
     /// Context: May sleep.
     fn pci_liveupdate_may_unbind() -> c_int => may_unbind;
 
-    /// Asks whether userspace may reset a device, or what is below it: -EBUSY for an incoming device,
-    /// and for a bridge if a device below it is preserved, or was and isn't finished.
+    /// Asks whether userspace may reset a device, or what is below it: -EBUSY for an incoming
+    /// device, and for a bridge if a device below it is preserved, or was and isn't finished.
     ///
     /// Context: Any context.
     fn pci_liveupdate_may_reset() -> c_int => may_reset;
@@ -138,7 +142,8 @@ hooks! {
     /// Context: May sleep. `pci_rescan_remove_lock` is held.
     fn pci_liveupdate_bus_numbers_lost() => bus_numbers_lost;
 
-    /// Asks whether a bridge may get new bus numbers, from `number` on, when bus numbers are to stay.
+    /// Asks whether a bridge may get new bus numbers, from `number` on, when bus numbers are to
+    /// stay.
     ///
     /// Context: May sleep. `pci_rescan_remove_lock` is held.
     fn pci_liveupdate_may_assign_bus(number: c_int) -> bool => may_assign_bus;
@@ -149,7 +154,8 @@ hooks! {
     /// Context: Any context.
     fn pci_liveupdate_is_kept() -> bool => is_kept;
 
-    /// Adopts the ACS controls of a device that is being set up, whose ACS capability was looked up.
+    /// Adopts the ACS controls of a device that is being set up, whose ACS capability was looked
+    /// up.
     ///
     /// Context: May sleep.
     fn pci_liveupdate_adopt_acs() => adopt_acs;

@@ -49,8 +49,8 @@ use kernel::{
 /// What became of the hand-over, for good. Not populated while nobody asked for it.
 static OUTCOME: SetOnce<Outcome> = SetOnce::new();
 
-/// Whether something that was handed over is not where it was, so that a device that is found to be a
-/// bus master may be one that nobody gets back.
+/// Whether something that was handed over is not where it was, so that a device that is found to be
+/// a bus master may be one that nobody gets back.
 static LOST: Atomic<bool> = Atomic::new(false);
 
 /// What was found when the hand-over was asked for.
@@ -121,7 +121,8 @@ pub(crate) fn is_unreadable() -> bool {
     matches!(Outcome::get(), Some(Outcome::Unreadable(_)))
 }
 
-/// Whether bus numbers are to stay as they are found, as devices were handed over, or may have been.
+/// Whether bus numbers are to stay as they are found, as devices were handed over, or may have
+/// been.
 pub(crate) fn keep_buses() -> bool {
     is_unreadable() || records().is_some_and(|records| records.summary.devices != 0)
 }
@@ -136,8 +137,8 @@ pub(crate) fn set_lost() {
     LOST.store(true, Relaxed);
 }
 
-/// A device that was removed while it was incoming, and may come back. It may have been without power
-/// then, so that what it has in its registers is not what the previous kernel left.
+/// A device that was removed while it was incoming, and may come back. It may have been without
+/// power then, so that what it has in its registers is not what the previous kernel left.
 struct Removed {
     key: usize,
     /// The ACS controls that it kept.
@@ -159,8 +160,8 @@ pub(crate) struct Records {
 }
 
 impl Records {
-    /// Reads what was handed over, and frees it. If it can't be read, the memory stays as it is, for
-    /// good.
+    /// Reads what was handed over, and frees it. If it can't be read, the memory stays as it is,
+    /// for good.
     pub(crate) fn read(hand_over: HandedOver<Devices>) -> Result<Pin<KBox<Self>>, Unreadable> {
         let mut hand_over = hand_over.take_over()?;
         let this = Self::parse(&mut hand_over)?;
@@ -214,7 +215,8 @@ impl Records {
             .map(|(key, refcount)| Record::new(state::address(key), refcount))
     }
 
-    /// Locks what is known of incoming devices: while a device is finished, or found, no other one is.
+    /// Locks what is known of incoming devices: while a device is finished, or found, no other one
+    /// is.
     ///
     /// For the order of locks see the top of the crate.
     pub(crate) fn lock(&self) -> Changes<'_> {
@@ -341,8 +343,8 @@ impl Device<'_> {
         self.incoming().is_some()
     }
 
-    /// Whether what the previous kernel set up must be left alone: in an incoming device, and in any
-    /// bridge if it isn't known which devices are.
+    /// Whether what the previous kernel set up must be left alone: in an incoming device, and in
+    /// any bridge if it isn't known which devices are.
     pub(crate) fn is_kept(self) -> bool {
         self.is_incoming() || (is_unreadable() && self.is_bridge())
     }

@@ -117,7 +117,8 @@ impl Outgoing {
 
     /// Takes back [`Outgoing::preserve`].
     ///
-    /// Returns how many of the device and the bridges above it, beginning with the device, are gone.
+    /// Returns how many of the device and the bridges above it, beginning with the device, are
+    /// gone.
     ///
     /// # Errors
     ///

@@ -32,24 +32,25 @@
 //! 1. What our callers hold: the PCI core's `pci_rescan_remove_lock` when a device is set up or
 //!    removed, LUO's locks of the session and the file, and `luo_register_rwlock`, when a driver's
 //!    file handler is called, the lock of the device when a driver is bound, or preserves it. LUO
-//!    holds `luo_session_serialize_rwsem` while its data is frozen. Who preserves a device has LUO's
-//!    already, so he only tries `pci_rescan_remove_lock`, for a second: see [`buses::BusNumbers`].
+//!    holds `luo_session_serialize_rwsem` while its data is frozen. Who preserves a device has
+//!    LUO's already, so he only tries `pci_rescan_remove_lock`, for a second: see
+//!    [`buses::BusNumbers`].
 //! 2. LUO's mutex of the outgoing data, or of the incoming data. LUO holds it in all callbacks of
 //!    [`flb`], and takes it whenever a reference to the data is got or put.
-//! 3. The lock of the outgoing data, [`OutgoingRef::lock`](kernel::liveupdate::OutgoingRef::lock). It
-//!    is taken by who has a reference to the data, and dropped before that is put, and held when the
-//!    data is frozen, inside of LUO's. The lock of a device must not be taken with it held, as a
-//!    driver may preserve its device when it is bound. The last reference to a removed device may be
-//!    dropped with it held, and with it the device's bus goes.
+//! 3. The lock of the outgoing data, [`OutgoingRef::lock`](kernel::liveupdate::OutgoingRef::lock).
+//!    It is taken by who has a reference to the data, and dropped before that is put, and held when
+//!    the data is frozen, inside of LUO's. The lock of a device must not be taken with it held, as
+//!    a driver may preserve its device when it is bound. The last reference to a removed device may
+//!    be dropped with it held, and with it the device's bus goes.
 //! 4. That of incoming devices, [`incoming::Records::lock`].
-//! 5. That of the array of reference counts, and what the kernel locks to allocate memory, in KHO and
-//!    elsewhere.
+//! 5. That of the array of reference counts, and what the kernel locks to allocate memory, in KHO
+//!    and elsewhere.
 //!
 //! What LUO calls when the last file is finished holds none of them but LUO's own. It waits for no
 //! lock of a device: who removes one may hold that, and wait for LUO's of the session.
 //!
-//! Looking up a device among those that were handed over needs no lock; finishing one does, and making
-//! one incoming.
+//! Looking up a device among those that were handed over needs no lock; finishing one does, and
+//! making one incoming.
 //!
 //! C headers: [`include/linux/pci_liveupdate.h`](srctree/include/linux/pci_liveupdate.h),
 //! [`drivers/pci/liveupdate.h`](srctree/drivers/pci/liveupdate.h)

@@ -70,11 +70,11 @@ pub(crate) struct Summary {
     pub(crate) free: u32,
 }
 
-/// Reads a hand-over, and passes the address and the reference count of each record that is in use to
-/// `put`, as it comes to it.
+/// Reads a hand-over, and passes the address and the reference count of each record that is in use
+/// to `put`, as it comes to it.
 ///
-/// Nothing but the version is looked at unless that is right. `put` says [`Unreadable::Twice`] if it
-/// was passed the address before, and whatever is wrong with itself.
+/// Nothing but the version is looked at unless that is right. `put` says [`Unreadable::Twice`] if
+/// it was passed the address before, and whatever is wrong with itself.
 ///
 /// # What a hand-over guarantees that can be read
 ///
@@ -97,9 +97,9 @@ pub(crate) struct Summary {
 /// - A record of a device that was not preserved: it is incoming until its driver finishes it, or
 ///   the last file is finished.
 /// - A record of a virtual function: left out when the device is set up, as none is preserved.
-/// - The reference count of a bridge is larger than the number of incoming devices below it, as when
-///   a driver preserved it by itself: it is incoming until the hand-over ends. So it is if devices
-///   don't come back.
+/// - The reference count of a bridge is larger than the number of incoming devices below it, as
+///   when a driver preserved it by itself: it is incoming until the hand-over ends. So it is if
+///   devices don't come back.
 /// - It is smaller, or the bridge was recorded as an endpoint, so that it is 1: the bridge is
 ///   finished with the first devices below it, and not counted down any further.
 /// - A device was recorded as a bridge, with a reference count other than 1: its driver finishes it

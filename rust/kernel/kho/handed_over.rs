@@ -63,8 +63,8 @@ impl From<Unreadable> for Error {
 struct Folio(NonNull<c_void>);
 
 impl Folio {
-    /// Takes over at least `size` bytes that are preserved at `address`. Of several callers with the
-    /// same address, one succeeds.
+    /// Takes over at least `size` bytes that are preserved at `address`. Of several callers with
+    /// the same address, one succeeds.
     fn restore(address: u64, size: usize) -> Option<Self> {
         // SAFETY: The function accepts any address.
         let folio = NonNull::new(unsafe { bindings::kho_try_restore_folio(address, size) })?;
@@ -99,8 +99,8 @@ pub struct HandedOver<F: Format> {
 impl<F: Format> HandedOver<F> {
     /// # Safety
     ///
-    /// If anything was preserved at `address`, it was handed over under the name of `F`, and is meant
-    /// for the caller.
+    /// If anything was preserved at `address`, it was handed over under the name of `F`, and is
+    /// meant for the caller.
     #[inline]
     pub unsafe fn new(address: u64) -> Self {
         // INVARIANT: The caller guarantees what was preserved at the address.
@@ -203,8 +203,8 @@ impl<F: Format> TakenOver<F> {
 
     /// Takes over the entries, and calls `f` with each, in the order in which they were written.
     ///
-    /// The kernel's `kho_block_set_restore()` trusts each address in the chain, and frees the blocks
-    /// when one of them is wrong; this follows no address at which KHO preserved nothing.
+    /// The kernel's `kho_block_set_restore()` trusts each address in the chain, and frees the
+    /// blocks when one of them is wrong; this follows no address at which KHO preserved nothing.
     ///
     /// Context: May sleep.
     ///
@@ -230,15 +230,16 @@ impl<F: Format> TakenOver<F> {
             // INVARIANT: It is what the link of the record, or another block of it, leads to.
             // There is room.
             let _ = self.folios.push_within_capacity(folio);
-            // SAFETY: The folio is that large, and a header is nothing but integers. It is read once.
+            // SAFETY: The folio is that large, and a header is nothing but integers. It is read
+            // once.
             let header = unsafe { block.read_volatile() };
 
             if header.count == 0 || header.count > per_block as u64 {
                 return Err(Unreadable::Count(header.count).into());
             }
             for n in 0..header.count as usize {
-                // SAFETY: That many entries fit into the folio behind the header, which aligns them,
-                // as `entries_per_block()` checks, and any bytes are one. Each is read once.
+                // SAFETY: That many entries fit into the folio behind the header, which aligns
+                // them, as `entries_per_block()` checks, and any bytes are one. Each is read once.
                 f(unsafe { block.add(1).cast::<F::Entry>().add(n).read_volatile() })?;
             }
             next = header.next;

@@ -35,8 +35,8 @@ use core::{
 ///
 /// - `record` is to an initialised `F::Record` in memory from `kho_alloc_preserve()` that this
 ///   object owns.
-/// - `blocks` is an initialised `struct kho_block_set` for entries of the size of `F::Entry`, and not
-///   a restored one.
+/// - `blocks` is an initialised `struct kho_block_set` for entries of the size of `F::Entry`, and
+///   not a restored one.
 /// - The link of the record, if it has one, is the address of `blocks`.
 ///
 /// # Examples

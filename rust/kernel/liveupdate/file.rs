@@ -74,8 +74,8 @@ impl KeepsNoFile {
 ///
 /// In the old kernel, [`preserve`] makes a record for the next kernel and a state, which are there
 /// until the file is unpreserved: to drop the state undoes it all. When the machine is on its way
-/// down, [`freeze`] is called, undone by [`unfreeze`] if the reboot is called off. In the new kernel
-/// comes [`retrieve`], if userspace asks for the file, then [`finish`], in any case.
+/// down, [`freeze`] is called, undone by [`unfreeze`] if the reboot is called off. In the new
+/// kernel comes [`retrieve`], if userspace asks for the file, then [`finish`], in any case.
 ///
 /// LUO calls these one at a time for each file, and keeps a reference to the file from `preserve`
 /// on, and, unless [`KEEPS_NO_FILE`] is set, from `retrieve` on. It gives it back when the handler
@@ -217,11 +217,11 @@ struct Kept<H: FileHandler> {
 /// # Invariants
 ///
 /// - `inner` is only given to LUO, together with the callbacks of `H`.
-/// - What LUO keeps for a preserved file is a `Pin<KBox<Kept<H>>>`, and the address that it hands over
-///   is that of its memory.
-/// - No file is preserved, retrieved or finished before `is_complete` is set, and shared data is bound
-///   to the files only before that. So LUO counts each file in all of the data, or in none, as long
-///   as the handler is registered.
+/// - What LUO keeps for a preserved file is a `Pin<KBox<Kept<H>>>`, and the address that it hands
+///   over is that of its memory.
+/// - No file is preserved, retrieved or finished before `is_complete` is set, and shared data is
+///   bound to the files only before that. So LUO counts each file in all of the data, or in none,
+///   as long as the handler is registered.
 pub struct Handler<H: FileHandler> {
     inner: Opaque<bindings::liveupdate_file_handler>,
     is_used: Atomic<bool>,
@@ -333,14 +333,14 @@ impl<H: FileHandler> Handler<H> {
     {
         /// # Safety
         ///
-        /// `arg` must point to a `G` that nobody else uses, and `data` be what was handed over under
-        /// the name of `F`.
+        /// `arg` must point to a `G` that nobody else uses, and `data` be what was handed over
+        /// under the name of `F`.
         unsafe extern "C" fn callback<F: Format, G: FnMut(Option<F::Record>)>(
             data: u64,
             arg: *mut c_void,
         ) {
-            // SAFETY: The caller guarantees that this is what was handed over. It is copied, and left to
-            // whoever is registered under this name.
+            // SAFETY: The caller guarantees that this is what was handed over. It is copied, and
+            // left to whoever is registered under this name.
             let handed_over = unsafe { HandedOver::<F>::new(data) };
 
             // SAFETY: The caller guarantees that it is a `G` of ours.
@@ -438,7 +438,8 @@ impl<H: FileHandler> Handler<H> {
 
     /// # Safety
     ///
-    /// `args` must be valid, with what `preserve_callback()` made, which nobody else uses meanwhile.
+    /// `args` must be valid, with what `preserve_callback()` made, which nobody else uses
+    /// meanwhile.
     unsafe extern "C" fn freeze_callback(args: *mut bindings::liveupdate_file_op_args) -> c_int {
         // SAFETY: The caller guarantees that the arguments are valid, and what they have is there.
         let (file, kept) = unsafe { (Self::file((*args).file), Self::kept(args).project()) };
@@ -451,7 +452,8 @@ impl<H: FileHandler> Handler<H> {
 
     /// # Safety
     ///
-    /// `args` must be valid, with what `preserve_callback()` made, which nobody else uses meanwhile.
+    /// `args` must be valid, with what `preserve_callback()` made, which nobody else uses
+    /// meanwhile.
     unsafe extern "C" fn unfreeze_callback(args: *mut bindings::liveupdate_file_op_args) {
         // SAFETY: The caller guarantees that the arguments are valid, and what they have is there.
         let (file, kept) = unsafe { (Self::file((*args).file), Self::kept(args).project()) };
@@ -461,7 +463,8 @@ impl<H: FileHandler> Handler<H> {
 
     /// # Safety
     ///
-    /// `args` must be valid, with what `preserve_callback()` made, which nobody else uses meanwhile.
+    /// `args` must be valid, with what `preserve_callback()` made, which nobody else uses
+    /// meanwhile.
     unsafe extern "C" fn is_gone_callback(args: *mut bindings::liveupdate_file_op_args) -> bool {
         // SAFETY: The caller guarantees that the arguments are valid, and what they have is there.
         H::is_gone(unsafe { Self::kept(args) }.project().state)
@@ -481,7 +484,8 @@ impl<H: FileHandler> Handler<H> {
     /// `args` must be valid, with what was handed over under the name of `H::Format`.
     unsafe extern "C" fn retrieve_callback(args: *mut bindings::liveupdate_file_op_args) -> c_int {
         from_result(|| {
-            // SAFETY: The caller guarantees that the arguments are valid, and what they have is there.
+            // SAFETY: The caller guarantees that the arguments are valid, and what they have is
+            // there.
             let (is_complete, handed_over) =
                 unsafe { (Self::is_complete((*args).handler), Self::handed_over(args)) };
 

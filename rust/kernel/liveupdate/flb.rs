@@ -50,10 +50,10 @@ use core::{
 /// back. Both can be there at once.
 ///
 /// What ends is dropped: the outgoing state when its last file is unpreserved, the incoming object
-/// when its last file is finished. LUO holds a mutex meanwhile, and in all of the functions below but
-/// [`files_finished`](FileLifecycleBound::files_finished); it takes the same mutex to get or put a
-/// reference. So a lock that is held while a reference is got or put must not be taken in any of
-/// these, which is true of the lock of the outgoing state, too: [`OutgoingRef::lock`].
+/// when its last file is finished. LUO holds a mutex meanwhile, and in all of the functions below
+/// but [`files_finished`](FileLifecycleBound::files_finished); it takes the same mutex to get or
+/// put a reference. So a lock that is held while a reference is got or put must not be taken in any
+/// of these, which is true of the lock of the outgoing state, too: [`OutgoingRef::lock`].
 ///
 /// # Examples
 ///
@@ -127,8 +127,8 @@ pub trait FileLifecycleBound: 'static {
     /// Context: May sleep. LUO's mutex of the outgoing side is held.
     fn preserve() -> Result<(<Self::Format as Format>::Record, Self::Outgoing)>;
 
-    /// Called when a kexec is under way, before the first file is frozen: writes down what is handed
-    /// over.
+    /// Called when a kexec is under way, before the first file is frozen: writes down what is
+    /// handed over.
     ///
     /// From now on no file is preserved or unpreserved any more, and the data [says
     /// so](Outgoing::is_frozen). An error calls off the kexec.
@@ -190,7 +190,8 @@ impl<T: FileLifecycleBound> Outgoing<T> {
         &self.memory
     }
 
-    /// Whether a kexec is under way, so that nothing may change: see [`FileLifecycleBound::freeze`].
+    /// Whether a kexec is under way, so that nothing may change: see
+    /// [`FileLifecycleBound::freeze`].
     #[inline]
     pub fn is_frozen(&self) -> bool {
         self.is_frozen
@@ -225,10 +226,10 @@ impl<T: FileLifecycleBound> Deref for Outgoing<T> {
 /// # Invariants
 ///
 /// - `inner` is only given to LUO, together with the callbacks of `T`.
-/// - The outgoing object that LUO keeps is a `Pin<KBox<Mutex<Outgoing<T>>>>`, and the address that it
-///   hands over is that of its memory.
-/// - The incoming object that LUO keeps is a `KBox<T::Incoming>`, or an errno as `ERR_PTR()` makes a
-///   pointer of it.
+/// - The outgoing object that LUO keeps is a `Pin<KBox<Mutex<Outgoing<T>>>>`, and the address that
+///   it hands over is that of its memory.
+/// - The incoming object that LUO keeps is a `KBox<T::Incoming>`, or an errno as `ERR_PTR()` makes
+///   a pointer of it.
 pub struct Flb<T: FileLifecycleBound> {
     inner: Opaque<bindings::liveupdate_flb>,
     _data: PhantomData<T>,
@@ -341,7 +342,8 @@ impl<T: FileLifecycleBound> Flb<T> {
             });
             let outgoing = KBox::pin_init(new_mutex!(outgoing, "liveupdate_flb"), GFP_KERNEL)?;
 
-            // INVARIANT: The object is a `Pin<KBox<Mutex<Outgoing<T>>>>`, with memory at that address.
+            // INVARIANT: The object is a `Pin<KBox<Mutex<Outgoing<T>>>>`, with memory at that
+            // address.
             // SAFETY: The arguments are valid, as the caller guarantees.
             unsafe {
                 (*args).data = address;
@@ -355,8 +357,8 @@ impl<T: FileLifecycleBound> Flb<T> {
     ///
     /// `args` must be valid, with the object that `preserve_callback()` made, for the last time.
     unsafe extern "C" fn unpreserve_callback(args: *mut bindings::liveupdate_flb_op_args) {
-        // SAFETY: The caller guarantees that the object is what `preserve_callback()` made, and that
-        // nobody refers to it any more.
+        // SAFETY: The caller guarantees that the object is what `preserve_callback()` made, and
+        // that nobody refers to it any more.
         drop(unsafe { Pin::<KBox<Mutex<Outgoing<T>>>>::from_foreign((*args).obj) });
     }
 
@@ -367,7 +369,8 @@ impl<T: FileLifecycleBound> Flb<T> {
         args: *mut bindings::liveupdate_flb_op_args,
     ) -> kernel::ffi::c_int {
         from_result(|| {
-            // SAFETY: The caller guarantees that it is the object, and keeps it during the callback.
+            // SAFETY: The caller guarantees that it is the object, and keeps it during the
+            // callback.
             let mut outgoing = unsafe { Self::outgoing_object(args) }.lock();
             let outgoing = outgoing.as_mut().project();
 
@@ -401,8 +404,8 @@ impl<T: FileLifecycleBound> Flb<T> {
     unsafe extern "C" fn retrieve_callback(
         args: *mut bindings::liveupdate_flb_op_args,
     ) -> kernel::ffi::c_int {
-        // SAFETY: The caller guarantees that the arguments are valid, and that it is what was handed
-        // over under the name of the format, which is meant for who is registered under it.
+        // SAFETY: The caller guarantees that the arguments are valid, and that it is what was
+        // handed over under the name of the format, which is meant for who is registered under it.
         let handed_over = unsafe { HandedOver::new((*args).data) };
         let incoming =
             T::retrieve(handed_over).and_then(|incoming| Ok(KBox::new(incoming, GFP_KERNEL)?));
@@ -500,6 +503,6 @@ impl<T: FileLifecycleBound> Drop for IncomingRef<T> {
     }
 }
 
-// SAFETY: A reference can be given back on any thread, and gives no more than a shared reference to an
-// object that is `Sync`, as `T::Incoming` is.
+// SAFETY: A reference can be given back on any thread, and gives no more than a shared reference to
+// an object that is `Sync`, as `T::Incoming` is.
 unsafe impl<T: FileLifecycleBound> Send for IncomingRef<T> {}

@@ -4,8 +4,8 @@
 
 /// Makes a crate a part of a module whose other parts, and what initialises it, are in C.
 ///
-/// In place of [`module!`](macros::module): to be used once, at the top of the crate. The argument is
-/// the name of the module, which the log says.
+/// In place of [`module!`](macros::module): to be used once, at the top of the crate. The argument
+/// is the name of the module, which the log says.
 ///
 /// # Examples
 ///

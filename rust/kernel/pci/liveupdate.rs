@@ -17,8 +17,8 @@
 //!
 //! # Examples
 //!
-//! The handler of a driver's files, as far as the PCI core is concerned. `device_of()` stands for how
-//! the driver finds the device of a file.
+//! The handler of a driver's files, as far as the PCI core is concerned. `device_of()` stands for
+//! how the driver finds the device of a file.
 //!
 //! ```
 //! # #[cfg(CONFIG_PCI_LIVEUPDATE)]

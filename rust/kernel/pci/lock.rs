@@ -52,8 +52,8 @@ impl Locked<'_> {
 
     /// The device, if it is bound to a driver.
     ///
-    /// Not for everybody: whoever has a bound device may leave something behind that is dropped when
-    /// it is unbound, which his module has to be there for, as that of its driver is.
+    /// Not for everybody: whoever has a bound device may leave something behind that is dropped
+    /// when it is unbound, which his module has to be there for, as that of its driver is.
     fn bound(&self) -> Option<&Device<device::Bound>> {
         // SAFETY: The device is valid.
         let is_bound = unsafe { bindings::device_is_bound(self.generic().as_raw()) };

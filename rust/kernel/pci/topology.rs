@@ -71,8 +71,8 @@ impl Device {
     /// `pdev` must point to a device that is valid for `'a`.
     #[inline]
     pub unsafe fn from_raw<'a>(pdev: *mut bindings::pci_dev) -> &'a Self {
-        // SAFETY: The caller guarantees that the device is valid for `'a`; `Device` is a transparent
-        // wrapper of it.
+        // SAFETY: The caller guarantees that the device is valid for `'a`; `Device` is a
+        // transparent wrapper of it.
         unsafe { &*pdev.cast() }
     }
 }
@@ -114,22 +114,23 @@ impl Device {
 
     /// The bridge above the device, if it is not on a root bus.
     ///
-    /// Of a device that was removed it is the one below which it was. A virtual function has none of
-    /// its own.
+    /// Of a device that was removed it is the one below which it was. A virtual function has none
+    /// of its own.
     ///
     /// Context: Any context.
     pub fn upstream_bridge(&self) -> Option<&Device> {
-        // SAFETY: By its type invariant `self` is a valid device. The field is set when it is created.
+        // SAFETY: By its type invariant `self` is a valid device. The field is set when it is
+        // created.
         if unsafe { bindings::pci_dev::is_virtfn_raw(self.as_raw()) } != 0 {
             return None;
         }
 
-        // SAFETY: By its type invariant `self` is a valid device, and no virtual function, so that its
-        // own bus is asked, to which it has a reference.
+        // SAFETY: By its type invariant `self` is a valid device, and no virtual function, so that
+        // its own bus is asked, to which it has a reference.
         let bridge = unsafe { bindings::pci_upstream_bridge(self.as_raw()) };
 
-        // SAFETY: The bus has a reference to its bridge, if it has one, which is valid for as long as
-        // `self` is for that reason.
+        // SAFETY: The bus has a reference to its bridge, if it has one, which is valid for as long
+        // as `self` is for that reason.
         (!bridge.is_null()).then(|| unsafe { Device::from_raw(bridge) })
     }
 }

@@ -97,8 +97,8 @@ impl ValueXArray {
 
     /// Puts a number at `index`, in place of the one that is there.
     ///
-    /// Context: As `gfp`, and not in an interrupt. If there is a number, no memory is needed. Takes the
-    /// lock of the array.
+    /// Context: As `gfp`, and not in an interrupt. If there is a number, no memory is needed. Takes
+    /// the lock of the array.
     ///
     /// # Errors
     ///

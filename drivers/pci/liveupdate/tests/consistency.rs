@@ -2,8 +2,8 @@
 
 //! Does all that is known about devices fit together?
 //!
-//! What a kernel hands over is in two places: in a list, and in the devices that say that they are on
-//! it. So is what it was handed. This compares the two, for tests, in `debugfs`.
+//! What a kernel hands over is in two places: in a list, and in the devices that say that they are
+//! on it. So is what it was handed. This compares the two, for tests, in `debugfs`.
 
 use super::rescan::RescanLock;
 use crate::{

@@ -188,8 +188,8 @@ fn preserve(device: Device<'_>, nth: c_uint, later: bool) -> Result<Attempt<bool
     Ok(Attempt { result, did_fail })
 }
 
-/// Takes back a page that could not be read, which has to be there as it was: nobody got to it, or who
-/// did has left it alone.
+/// Takes back a page that could not be read, which has to be there as it was: nobody got to it, or
+/// who did has left it alone.
 fn take_back(page: &Page) -> Result {
     page.take_back();
     expect(page.references() == 1)

@@ -152,10 +152,9 @@ pub(super) fn written(memory: &Memory<Devices>) -> Result<KVVec<Record>> {
         for n in 0..count as usize {
             // SAFETY: It has that many entries. The compiler checks that size and layout are those
             // of C.
-            records.push(
-                unsafe { page.byte_add(offset(n)).cast::<Record>().read() },
-                GFP_KERNEL,
-            )?;
+            let record = unsafe { page.byte_add(offset(n)).cast::<Record>().read() };
+
+            records.push(record, GFP_KERNEL)?;
         }
         next = following;
     }

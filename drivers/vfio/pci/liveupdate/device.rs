@@ -61,8 +61,8 @@ impl Device {
         // SAFETY: By the type invariant the device is valid.
         let pdev = unsafe { bindings::vfio_pci_liveupdate_pdev(self.as_raw()) };
 
-        // SAFETY: The PCI device outlives ours, and stays bound as long as ours is open: who unbinds
-        // it waits for that. `pci::Device` is a transparent wrapper of it.
+        // SAFETY: The PCI device outlives ours, and stays bound as long as ours is open: who
+        // unbinds it waits for that. `pci::Device` is a transparent wrapper of it.
         unsafe { &*pdev.cast() }
     }
 

@@ -53,8 +53,8 @@ static_assert!(offset_of!(Record, registers) == offset_of!(bindings::vfio_pci_se
 /// The name and the record.
 pub(crate) struct Files;
 
-// SAFETY: The header in C gives this name to a `struct vfio_pci_ser`, and to nothing else, whatever its
-// version. It leads to no other memory.
+// SAFETY: The header in C gives this name to a `struct vfio_pci_ser`, and to nothing else, whatever
+// its version. It leads to no other memory.
 unsafe impl Format for Files {
     const NAME: &'static CStr = match CStr::from_bytes_with_nul(bindings::VFIO_PCI_LUO_COMPATIBLE) {
         Ok(name) => name,

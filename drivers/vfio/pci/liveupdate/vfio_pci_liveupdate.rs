@@ -18,13 +18,13 @@
 //!    memory is accessed that belongs to a user.
 //! 2. That of the list of records, in [`incoming`].
 //! 3. That of the list of devices, in `device.c`, which also protects what a user wishes. LUO's
-//!    spinlock of the files that it knows is taken with it. A device may be woken, stopped and reset
-//!    with it held, for which locks of devices are only tried.
+//!    spinlock of the files that it knows is taken with it. A device may be woken, stopped and
+//!    reset with it held, for which locks of devices are only tried.
 //! 4. `ioeventfds_lock` to unfreeze the device, or `igate` to take its interrupts away.
 //! 5. `memory_lock`, to freeze the device, and for these.
 //!
-//! What hands all devices over at once, when the machine jumps, takes the lock of each in a work item,
-//! with none of these held.
+//! What hands all devices over at once, when the machine jumps, takes the lock of each in a work
+//! item, with none of these held.
 //!
 //! No lock keeps a user's system calls out of a frozen device: they are in a list, see
 //! `include/linux/vfio_liveupdate.h`.

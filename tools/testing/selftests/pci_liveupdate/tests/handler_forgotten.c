@@ -14,7 +14,7 @@
 
 #define MODULE	"pci_liveupdate_forget"
 
-static void forget(void)
+static void load_and_unload(void)
 {
 	int memory = memfd_create("handler_forgotten", 0);
 	int session;
@@ -42,7 +42,7 @@ static void forget(void)
 static const struct plu_test test = {
 	.name = "handler_forgotten",
 	.stage = {
-		{ .run = forget, .plan = 8 },
+		{ .run = load_and_unload, .plan = 8 },
 	},
 };
 

@@ -59,7 +59,7 @@ static const struct plu_call calls[NR_CALLS] = {
 	/* Its token is taken, it is preserved already, it or the driver is gone, or fails. */
 	[PRESERVE] = { "preserving a file", { EEXIST, EBUSY, ENOENT, ENODEV, EIO } },
 	[CLOSE] = { "closing a session", { } },
-	/* Finished, or its device is gone, has no driver, or was finished; or the driver is gone. */
+	/* Finished, or its device is gone or finished; or it has no driver, or that is gone. */
 	[RETRIEVE] = { "retrieving a file", { ENOENT, ENODEV, EUNATCH } },
 	/* The driver is gone: it can be finished when it is loaded again. */
 	[FINISH] = { "finishing a session", { EUNATCH } },
