@@ -138,18 +138,23 @@ impl Outgoing {
     pub(crate) fn forget_removed(&mut self) {
         // What takes the place of one that goes comes from behind, and was looked at.
         for position in (0..self.len()).rev() {
-            let Some(device) = self.0.get(position).map(|kept| kept.device.clone()) else {
+            let Some(kept) = self.0.get(position) else {
                 continue;
             };
+            let device = Device::new(&kept.device);
+
+            if device.is_bridge() || !device.is_removed() {
+                continue;
+            }
+
+            let device = device.get();
             let device = Device::new(&device);
 
-            if !device.is_bridge() && device.is_removed() {
-                dev_warn!(
-                    device.as_dev(),
-                    "liveupdate: not handed over, as it was removed\n"
-                );
-                self.uncount(device.path());
-            }
+            dev_warn!(
+                device.as_dev(),
+                "liveupdate: not handed over, as it was removed\n"
+            );
+            self.uncount(device.path());
         }
     }
 
