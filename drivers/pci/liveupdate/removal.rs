@@ -21,14 +21,18 @@ impl Device<'_> {
 
     /// The device is removed. Says what becomes of it.
     ///
-    /// An outgoing device is not handed over. An incoming one can be finished all the same, and is
-    /// incoming when it comes again.
+    /// An outgoing device is not handed over, so it does no DMA any more. An incoming one can be
+    /// finished all the same, and is incoming when it comes again.
     pub(crate) fn remove(self) {
         if self.is_outgoing() {
             dev_warn!(
                 self.as_dev(),
                 "liveupdate: removed while preserved for the next kernel\n"
             );
+            // It may be there still, and the next kernel will not know that it is at work.
+            if !self.is_bridge() {
+                self.clear_master();
+            }
         }
         if !self.is_incoming() {
             return;
