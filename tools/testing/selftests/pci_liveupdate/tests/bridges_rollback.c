@@ -114,32 +114,18 @@ static bool is_not_looked_at(void)
 	return true;
 }
 
-static bool has_no_more_pages_than(void *arg)
+static struct plu_device *repeated;
+
+static void preserve_once(void)
 {
-	return plu_pages_of_unknown_use() <= *(long *)arg;
+	preserve_until_it_works(repeated, is_not_looked_at);
+	end_preserving(repeated);
 }
 
 static void repeat(struct plu_device *d)
 {
-	const int times = 40;
-	unsigned int refused = 0;
-	long pages = 0;
-
-	for (int i = -times / 4; i < times; i++) {
-		if (!i) {
-			refused = 0;
-			pages = plu_pages_of_unknown_use();
-		}
-		refused += preserve_until_it_works(d, is_not_looked_at);
-		end_preserving(d);
-		plu_read_log();
-	}
-
-	/* Those that are freed may take a while, and KASAN keeps some. */
-	pages += refused / 4;
-	plu_ok(plu_exists("/sys/kernel/debug/kmemleak") ||
-	       plu_wait_for(has_no_more_pages_than, &pages),
-	       "no memory is lost over %u times", refused);
+	repeated = d;
+	plu_find_leaks("refused, preserved and unpreserved", preserve_once, 100);
 	plu_check("nor anything else");
 }
 

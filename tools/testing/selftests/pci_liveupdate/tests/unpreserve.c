@@ -12,39 +12,20 @@
 #define KEPT	"unpreserve-kept"
 #define CLOSED	"unpreserve-closed"
 
-static void preserve_and_unpreserve(struct plu_device *d, int times)
-{
-	while (times--) {
-		int session = plu_session("unpreserve-repeated");
+static struct plu_device *repeated;
 
-		plu_preserve(session, d);
-		plu_close_session(session);
-		plu_read_log();
-	}
-}
-
-static bool has_no_more_pages_than(void *arg)
+static void preserve_and_unpreserve(void)
 {
-	return plu_pages_of_unknown_use() <= *(long *)arg;
+	int session = plu_session("unpreserve-repeated");
+
+	plu_preserve(session, repeated);
+	plu_close_session(session);
 }
 
 static void repeat(struct plu_device *d)
 {
-	const int times = 200;
-	long pages;
-
-	/* What is kept for the next time is there after a few times. */
-	preserve_and_unpreserve(d, times / 5);
-	/* Each time takes some pages. Those that are freed may take a while. */
-	pages = plu_pages_of_unknown_use() + times / 4;
-	preserve_and_unpreserve(d, times);
-	/*
-	 * A kernel with KASAN keeps freed memory for a while, to find who still uses
-	 * it. It has kmemleak as well, which finds what is lost.
-	 */
-	plu_ok(plu_exists("/sys/kernel/debug/kmemleak") ||
-	       plu_wait_for(has_no_more_pages_than, &pages),
-	       "no memory is lost over %d times", times);
+	repeated = d;
+	plu_find_leaks("preserved and unpreserved", preserve_and_unpreserve, 200);
 	plu_check("nor anything else");
 }
 
@@ -124,7 +105,8 @@ static void retrieve(void)
 	plu_finish(session);
 	plu_check("it is an ordinary device");
 
-	preserve_and_unpreserve(second, 3);
+	repeated = second;
+	preserve_and_unpreserve();
 	plu_check("which can be preserved and unpreserved as before");
 }
 

@@ -51,6 +51,13 @@ static void be_another(struct vlu_record *record)
 	record->bdf = address.bdf;
 }
 
+/* What it says can't be read, so the record of that one is the only one. */
+static void be_another_in_vain(struct vlu_record *record)
+{
+	be_another(record);
+	have_other_version(record);
+}
+
 static const struct lie {
 	const char *name;
 	void (*tell)(struct vlu_record *record);
@@ -60,6 +67,7 @@ static const struct lie {
 	{ "of a device that is not there", be_elsewhere, -ENODEV },
 	{ "of another kind of device", be_another_device, -ENODEV },
 	{ "of a device that another is for, too", be_another, -EINVAL },
+	{ "of another version, which another is for, too", be_another_in_vain, -EINVAL },
 };
 
 static const char *session_of(const struct plu_device *d)
