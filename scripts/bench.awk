@@ -12,9 +12,10 @@ function judge(key,    what, part) {
 	what = key
 	sub(/[.].*/, "", what)
 	if (key == "retrieve.1") {
-		# With a single record the two pages that are to be taken over count, too.
-		goal = "<= 1.25 x (floor + two pages)"
-		met = value[key] <= 1.25 * (floor[key] + 2 * value["page"])
+		# With a single record what there is but once counts most: two pages that are to be taken over and given back,
+		# the list of these, and the index.
+		goal = "<= 1.5 x (floor + two pages)"
+		met = value[key] <= 1.5 * (floor[key] + 2 * value["page"])
 	} else if (what == "retrieve" && key != "retrieve.0" || what == "hit" || what == "miss") {
 		goal = "<= 1.25 x floor"
 		met = ratio(key) <= 1.25
@@ -77,7 +78,7 @@ function table() {
 	heading("instructions for each, of so many", "")
 	rows("retrieve", "retrieve: a record is read and put into the index")
 	row("retrieve.0", "  whereof what there is but once: no record at all", "")
-	row("page", "  and what C needs to take over a page of KHO", "")
+	row("page", "  and what C needs to take over a page of KHO, and free it", "")
 	rows("hit", "look up an address that has a record")
 	rows("miss", "look up an address that has none")
 	rows("setup", "set up a device, nothing having been handed over")

@@ -82,17 +82,9 @@ impl ValueXArray {
     ///
     /// `EBUSY` when there is one, `ENOMEM`.
     pub fn insert(&self, index: usize, value: u16, gfp: alloc::Flags) -> Result {
-        let xa = self.xa.get();
-
         // INVARIANT: It is a value entry.
-        // SAFETY: By the type invariant `xa` is initialised. Its lock is held as `__xa_insert()`
-        // wants it, which drops it to allocate memory.
-        to_result(unsafe {
-            bindings::xa_lock(xa);
-            let result = bindings::__xa_insert(xa, index, entry(value), gfp.as_raw());
-            bindings::xa_unlock(xa);
-            result
-        })
+        // SAFETY: By the type invariant `xa` is initialised.
+        to_result(unsafe { bindings::xa_insert(self.xa.get(), index, entry(value), gfp.as_raw()) })
     }
 
     /// Puts a number at `index`, in place of the one that is there.

@@ -56,19 +56,21 @@ phys_addr_t plu_bench_hand_over(unsigned int n)
 	return virt_to_phys(ser);
 }
 
-/*
- * The floor of what is done for each page. Returns how many there are. They are not
- * freed.
- */
+/* The floor of what is done for each page, to give it back. Returns how many there are. */
 unsigned int plu_bench_floor_restore(phys_addr_t phys)
 {
-	struct pci_ser *ser = folio_address(kho_restore_folio(phys));
+	struct folio *folio = kho_restore_folio(phys);
+	struct pci_ser *ser = folio_address(folio);
 	struct kho_block_header_ser *header;
 	unsigned int pages = 1;
 
-	for (phys = ser->devices; phys; phys = header->next) {
-		header = folio_address(kho_restore_folio(phys));
-		pages++;
+	phys = ser->devices;
+	folio_put(folio);
+	for (; phys; pages++) {
+		folio = kho_restore_folio(phys);
+		header = folio_address(folio);
+		phys = header->next;
+		folio_put(folio);
 	}
 
 	return pages;
