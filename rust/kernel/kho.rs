@@ -28,6 +28,7 @@ use zerocopy::Immutable;
 
 mod handed_over;
 mod memory;
+mod preserved;
 
 pub use self::{
     handed_over::{
@@ -35,7 +36,12 @@ pub use self::{
         TakenOver,
         Unreadable, //
     },
-    memory::Memory, //
+    memory::Memory,
+    preserved::{
+        is_preserved,
+        unpreserved,
+        Preserved, //
+    }, //
 };
 
 /// Tells whether Kexec HandOver is enabled (`kho=on`, or its default).
