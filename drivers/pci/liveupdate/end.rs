@@ -39,7 +39,15 @@ impl Device<'_> {
 
     /// Finishes the device if it is incoming.
     pub(crate) fn try_finish(self) -> bool {
-        records().is_some_and(|records| records.lock().finish(self))
+        let was_incoming = records().is_some_and(|records| records.lock().finish(self));
+
+        // Nobody takes it over any more by what the previous kernel's IOMMU had.
+        if was_incoming {
+            // SAFETY: The device is valid. It is its driver's, which has attached it elsewhere, or
+            // it was stopped.
+            unsafe { bindings::iommu_device_drop_restored(self.as_generic()) };
+        }
+        was_incoming
     }
 
     /// Nobody is left who could take the device back.

@@ -3,7 +3,7 @@
 //! What devices can reach while there is no kernel.
 //!
 //! When the kernel is replaced, IOMMUs are switched off. A device whose addresses they translate
-//! would write to where it was never allowed to.
+//! would write to where it was never allowed to, unless its translation is handed over, too.
 
 use crate::{
     outgoing,
@@ -21,6 +21,12 @@ impl Device<'_> {
         unsafe { bindings::iommu_is_dma_translated(self.as_generic()) }
     }
 
+    /// Whether its IOMMU stays on, for it.
+    fn stays_translated(self) -> bool {
+        // SAFETY: The device is valid.
+        unsafe { bindings::iommu_liveupdate_is_preserved(self.as_generic()) }
+    }
+
     /// Whether bus mastering stays on while the kernel is replaced: in a bridge, if it does in a
     /// device below, which is asked first, as it is shut down first.
     pub(crate) fn keeps_master_in_jump(self) -> bool {
@@ -30,7 +36,7 @@ impl Device<'_> {
         if self.is_bridge() {
             return self.needed().load(Relaxed);
         }
-        if !self.is_translated() {
+        if !self.is_translated() || self.stays_translated() {
             for bridge in self.upstream_bridges() {
                 bridge.needed().store(true, Relaxed);
             }

@@ -248,6 +248,7 @@ impl<H: FileHandler> Handler<H> {
             None
         },
         retrieve: Some(Self::retrieve_callback),
+        is_in_use: None,
         can_finish: Some(Self::can_finish_callback),
         finish: Some(Self::finish_callback),
         is_gone: if H::HAS_IS_GONE {

@@ -9,7 +9,10 @@
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/hashtable.h>
+#include <linux/iommu.h>
+#include <linux/iommufd.h>
 #include <linux/iopoll.h>
+#include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/pci.h>
 #include <linux/pci_liveupdate.h>
@@ -234,10 +237,28 @@ bool vfio_pci_liveupdate_can_preserve(struct file *file)
 }
 
 /*
+ * Without an IOMMU, VFIO puts the device in a group all the same.
+ */
+static bool dma_needs_iommu(struct vfio_pci_core_device *vdev)
+{
+	return !vdev->vdev.noiommu && device_iommu_mapped(&vdev->pdev->dev);
+}
+
+/* Its file is ours, so that it stays bound to its user's iommufd. */
+static int preserve_translation(struct vfio_pci_core_device *vdev)
+{
+	int ret = iommufd_device_preserve(vdev->vdev.iommufd_device);
+
+	vdev->liveupdate_translated = !ret;
+
+	return ret;
+}
+
+/*
  * The PCI core has preserved the device by way of this file. Tells whether its user wants it
  * not to be stopped, which can't be changed any more, and what was in there before.
  */
-int vfio_pci_liveupdate_set_preserved(struct pci_dev *pdev, struct file *file, bool *running,
+int vfio_pci_liveupdate_set_preserved(struct pci_dev *pdev, struct file *file, u32 *flags,
 				      u32 *registers)
 {
 	struct vfio_pci_core_device *vdev;
@@ -248,8 +269,15 @@ int vfio_pci_liveupdate_set_preserved(struct pci_dev *pdev, struct file *file, b
 	if (!vdev || vdev->liveupdate_leaving)
 		return -ENODEV;
 
+	if (vdev->liveupdate_keep_running && dma_needs_iommu(vdev)) {
+		int ret = preserve_translation(vdev);
+
+		if (ret)
+			return ret;
+	}
 	vdev->liveupdate_file = file;
-	*running = vdev->liveupdate_keep_running;
+	*flags = (vdev->liveupdate_keep_running ? VFIO_PCI_SER_RUNNING : 0) |
+		 (vdev->liveupdate_translated ? VFIO_PCI_SER_TRANSLATED : 0);
 	memcpy(registers, vdev->liveupdate_registers, sizeof(vdev->liveupdate_registers));
 
 	return 0;
@@ -263,8 +291,24 @@ void vfio_pci_liveupdate_unset_preserved(struct pci_dev *pdev)
 	guard(mutex)(&devices_lock);
 
 	vdev = find(pdev);
-	if (vdev)
+	/* As long as it has a file that is ours, its user's iommufd has it, too. */
+	if (vdev && vdev->liveupdate_file && vdev->liveupdate_translated)
+		iommufd_device_unpreserve(vdev->vdev.iommufd_device);
+	if (vdev) {
 		vdev->liveupdate_file = NULL;
+		vdev->liveupdate_translated = false;
+	}
+}
+
+/* Has its user a page table of his own for it? */
+bool vfio_pci_liveupdate_is_attached(struct vfio_pci_core_device *vdev)
+{
+	if (!iommu_device_is_restored(&vdev->pdev->dev))
+		return true;
+
+	dev_warn_ratelimited(&vdev->pdev->dev, "liveupdate: cannot be finished: it is not attached to a page table of its new user yet\n");
+
+	return false;
 }
 
 /* Is there nobody any more who has the preserved device open? */
@@ -446,16 +490,6 @@ void vfio_pci_liveupdate_close_device(struct vfio_device *device)
 	vfio_pci_liveupdate_was_stopped(to_core(device));
 }
 
-/*
- * The next kernel starts without the IOMMU's tables, and a file that is bound to an iommufd
- * has tables of its own, also where the kernel's drivers have none.
- */
-static bool dma_needs_iommu(struct vfio_pci_core_device *vdev)
-{
-	/* Without an IOMMU, VFIO puts the device in a group all the same. */
-	return !vdev->vdev.noiommu && device_iommu_mapped(&vdev->pdev->dev);
-}
-
 static void was_bound(struct vfio_device *device)
 {
 	pci_liveupdate_set_user(to_core(device)->pdev, PCI_LIVEUPDATE_TAKEN_OVER);
@@ -487,16 +521,17 @@ static const struct vfio_retrieved_file_ops retrieved_file_ops = {
 };
 
 /* What has become of a device that was handed over running, or not. */
-static u32 origin_of(struct vfio_pci_core_device *vdev, bool running)
+static u32 origin_of(struct vfio_pci_core_device *vdev, u32 flags)
 {
 	struct pci_dev *pdev = vdev->pdev;
 
 	if (pci_liveupdate_is_stopped(pdev))
 		return READ_ONCE(pdev->liveupdate_user) == PCI_LIVEUPDATE_CLOSED ?
 		       VFIO_DEVICE_LIVEUPDATE_WAS_CLOSED : VFIO_DEVICE_LIVEUPDATE_WAS_REMOVED;
-	if (!running)
+	if (!(flags & VFIO_PCI_SER_RUNNING))
 		return VFIO_DEVICE_LIVEUPDATE_NOT_ASKED;
-	if (dma_needs_iommu(vdev)) {
+	if ((dma_needs_iommu(vdev) || flags & VFIO_PCI_SER_TRANSLATED) &&
+	    !iommu_device_is_restored(&pdev->dev)) {
 		pci_warn(pdev, "liveupdate: did not keep running, as its DMA needs the IOMMU now\n");
 		return VFIO_DEVICE_LIVEUPDATE_NEEDS_IOMMU;
 	}
@@ -504,7 +539,7 @@ static u32 origin_of(struct vfio_pci_core_device *vdev, bool running)
 	return VFIO_DEVICE_LIVEUPDATE_KEPT_RUNNING;
 }
 
-struct file *vfio_pci_liveupdate_open(struct pci_dev *pdev, bool running,
+struct file *vfio_pci_liveupdate_open(struct pci_dev *pdev, u32 flags,
 				      const u32 *registers)
 {
 	struct vfio_pci_core_device *vdev;
@@ -521,7 +556,7 @@ struct file *vfio_pci_liveupdate_open(struct pci_dev *pdev, bool running,
 		return file;
 
 	vdev->liveupdate_retrieved = file;
-	vdev->liveupdate_origin = origin_of(vdev, running);
+	vdev->liveupdate_origin = origin_of(vdev, flags);
 	vdev->liveupdate_inherited = true;
 	memcpy(vdev->liveupdate_registers, registers, sizeof(vdev->liveupdate_registers));
 	pci_liveupdate_set_user(pdev, PCI_LIVEUPDATE_RETRIEVED);
@@ -630,7 +665,7 @@ static int set_feature(struct vfio_pci_core_device *vdev, u32 flags)
 	guard(mutex)(&devices_lock);
 	if (pci_liveupdate_outgoing(pdev))
 		return -EBUSY;
-	if (keep_running && dma_needs_iommu(vdev)) {
+	if (keep_running && !IS_ENABLED(CONFIG_IOMMU_LIVEUPDATE) && dma_needs_iommu(vdev)) {
 		pci_info_ratelimited(pdev, "liveupdate: cannot keep running, as its DMA needs the IOMMU\n");
 		return -EOPNOTSUPP;
 	}
@@ -670,3 +705,5 @@ int vfio_pci_liveupdate_ioctl_feature(struct vfio_device *device, u32 flags,
 	}
 	return copy_to_user(arg, &feature, sizeof(feature)) ? -EFAULT : 0;
 }
+
+MODULE_IMPORT_NS("IOMMUFD");

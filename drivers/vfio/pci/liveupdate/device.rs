@@ -18,6 +18,10 @@ use kernel::{
     },
     ffi::c_int,
     fs::File,
+    liveupdate::{
+        Binding,
+        FileHandler, //
+    },
     pci::{
         self,
         Address, //
@@ -78,6 +82,29 @@ impl Device {
         to_result(unsafe { bindings::vfio_pci_core_freeze(self.as_raw()) })
     }
 
+    /// Whether its user has attached it to a page table of his own, if the previous kernel's has
+    /// translated its DMA since. If not, the log says so.
+    ///
+    /// Context: May sleep. Takes the mutex of its IOMMU group.
+    pub(crate) fn is_attached(&self) -> bool {
+        // SAFETY: By the type invariant the device is open.
+        unsafe { bindings::vfio_pci_liveupdate_is_attached(self.as_raw()) }
+    }
+
+    /// Makes sure that all is preserved which the device can reach, if its IOMMU stays on for it.
+    ///
+    /// Context: May sleep.
+    ///
+    /// # Errors
+    ///
+    /// `EBUSY`, which is logged.
+    pub(crate) fn check_translation(&self) -> Result {
+        // SAFETY: By the type invariant the device is valid, and so is its PCI device.
+        to_result(unsafe {
+            bindings::iommu_liveupdate_freeze(&raw mut (*self.pdev().as_raw()).dev)
+        })
+    }
+
     /// Undoes [`Device::freeze`].
     ///
     /// Context: May sleep. Takes locks of the device.
@@ -94,17 +121,18 @@ pub(crate) fn can_preserve(file: &File) -> bool {
     unsafe { bindings::vfio_pci_liveupdate_can_preserve(file.as_ptr()) }
 }
 
-/// Notes that a device is preserved by way of `file`. Tells whether its user wants it not to be
-/// stopped, which can't be changed any more, and what was in its registers before its first user
-/// had it.
+/// Notes that a device is preserved by way of `file`. Gives the flags of its record, as whether its
+/// user wants it not to be stopped, which can't be changed any more, and what was in its registers
+/// before its first user had it.
 ///
 /// Until [`unset_preserved`], the file must be LUO's.
 ///
 /// # Errors
 ///
-/// `ENODEV` when it is just being removed.
-pub(crate) fn set_preserved(pdev: &pci::Device, file: &File) -> Result<(bool, Registers)> {
-    let mut running = false;
+/// `ENODEV` when it is just being removed; `EOPNOTSUPP`, which is logged, when it is not to be
+/// stopped, and its translation can't go on; `ENOMEM`.
+pub(crate) fn set_preserved(pdev: &pci::Device, file: &File) -> Result<(u32, Registers)> {
+    let mut flags = 0;
     let mut registers: Registers = [0; _];
 
     // SAFETY: The device is valid, and there are as many registers as the function writes. LUO has
@@ -113,11 +141,11 @@ pub(crate) fn set_preserved(pdev: &pci::Device, file: &File) -> Result<(bool, Re
         bindings::vfio_pci_liveupdate_set_preserved(
             pdev.as_raw(),
             file.as_ptr(),
-            &mut running,
+            &mut flags,
             registers.as_mut_ptr(),
         )
     })?;
-    Ok((running, registers))
+    Ok((flags, registers))
 }
 
 /// Undoes [`set_preserved`].
@@ -143,6 +171,14 @@ pub(crate) fn is_gone(pdev: &pci::Device) -> bool {
 pub(crate) fn refuse_removals() -> Result {
     // SAFETY: FFI call without requirements.
     to_result(unsafe { bindings::vfio_pci_liveupdate_refuse_removals() })
+}
+
+/// Binds what IOMMUs hand over to the files of a handler.
+///
+/// Context: May sleep.
+pub(crate) fn register_translation<H: FileHandler>(files: &Binding<'_, H>) -> Result {
+    // SAFETY: The handler is registered, as there is a `Binding`.
+    to_result(unsafe { bindings::iommu_liveupdate_register_flb(files.as_raw()) })
 }
 
 /// Binds vfio-pci to a device that has no driver.
@@ -213,7 +249,7 @@ pub(crate) fn open(pdev: &pci::Device, record: &Record) -> Result<ARef<File>> {
     let file = from_err_ptr(unsafe {
         bindings::vfio_pci_liveupdate_open(
             pdev.as_raw(),
-            record.is_running(),
+            record.flags(),
             record.registers().as_ptr(),
         )
     })?;

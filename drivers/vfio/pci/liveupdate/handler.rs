@@ -69,9 +69,9 @@ impl FileHandler for Files {
         }
 
         let state = State(pdev.liveupdate_preserve()?);
-        let (is_running, registers) = device::set_preserved(pdev, file)?;
+        let (flags, registers) = device::set_preserved(pdev, file)?;
 
-        Ok((Record::new(pdev, is_running, registers), state))
+        Ok((Record::new(pdev, flags, registers), state))
     }
 
     fn freeze(
@@ -81,7 +81,10 @@ impl FileHandler for Files {
     ) -> Result {
         device::refuse_removals()?;
         if let Some(file) = file {
-            Device::of(file).ok_or(EINVAL)?.freeze()?;
+            let device = Device::of(file).ok_or(EINVAL)?;
+
+            device.check_translation()?;
+            device.freeze()?;
         }
         Ok(())
     }
@@ -115,7 +118,7 @@ impl FileHandler for Files {
         }
 
         match file {
-            Retrieval::Done(file) => Device::of(file).is_some(),
+            Retrieval::Done(file) => Device::of(file).is_some_and(Device::is_attached),
             // It was stopped when that happened.
             Retrieval::Closed => true,
             // It may be running, and it can be tried again.
@@ -147,7 +150,10 @@ pub(crate) fn register() -> Result<Option<Registration<Files>>> {
     // Once it is registered, a file may be preserved, and this module has to stay.
     incoming::read_all(&FILES)?;
 
-    match FILES.register(pci::liveupdate::register_flb) {
+    match FILES.register(|files| {
+        pci::liveupdate::register_flb(files)?;
+        device::register_translation(files)
+    }) {
         Ok(registration) => Ok(Some(registration)),
         Err(EOPNOTSUPP) => Ok(None),
         Err(ENOMEM) => {

@@ -19,6 +19,13 @@ use kernel::{
 const VERSION: u32 = bindings::VFIO_PCI_SER_VERSION;
 const RUNNING: u32 = bindings::VFIO_PCI_SER_RUNNING;
 
+/// The flags of which this kernel knows what they mean.
+const FLAGS: u32 = if cfg!(CONFIG_IOMMU_LIVEUPDATE) {
+    RUNNING | bindings::VFIO_PCI_SER_TRANSLATED
+} else {
+    RUNNING
+};
+
 /// What is in registers that a user may change.
 pub(crate) type Registers = [u32; bindings::VFIO_PCI_SER_NR_REGISTERS as usize];
 
@@ -66,14 +73,13 @@ unsafe impl Format for Files {
 }
 
 impl Record {
-    /// The record of a device that isn't stopped, if that is so, with what was in its registers
-    /// before its first user had it.
-    pub(crate) fn new(pdev: &pci::Device, is_running: bool, registers: Registers) -> Self {
+    /// The record of a device with what was in its registers before its first user had it.
+    pub(crate) fn new(pdev: &pci::Device, flags: u32, registers: Registers) -> Self {
         let Address { domain, bdf } = pdev.address();
 
         Self {
             version: VERSION,
-            flags: if is_running { RUNNING } else { 0 },
+            flags,
             domain,
             bdf,
             vendor: pdev.vendor_id().as_raw(),
@@ -91,9 +97,13 @@ impl Record {
         self.flags & RUNNING != 0
     }
 
+    pub(crate) fn flags(&self) -> u32 {
+        self.flags
+    }
+
     /// Whether this kernel knows what all of it means.
     pub(crate) fn is_readable(&self) -> bool {
-        self.version == VERSION && self.flags & !RUNNING == 0 && self.reserved == 0
+        self.version == VERSION && self.flags & !FLAGS == 0 && self.reserved == 0
     }
 
     /// Where the device is.

@@ -47,10 +47,11 @@ int vfio_pci_liveupdate_ioctl_feature(struct vfio_device *device, u32 flags,
 struct vfio_pci_core_device *vfio_pci_liveupdate_device_of(struct file *file);
 bool vfio_pci_liveupdate_can_preserve(struct file *file);
 struct pci_dev *vfio_pci_liveupdate_pdev(struct vfio_pci_core_device *vdev);
-int vfio_pci_liveupdate_set_preserved(struct pci_dev *pdev, struct file *file, bool *running,
+int vfio_pci_liveupdate_set_preserved(struct pci_dev *pdev, struct file *file, u32 *flags,
 				      u32 *registers);
 void vfio_pci_liveupdate_unset_preserved(struct pci_dev *pdev);
 bool vfio_pci_liveupdate_is_gone(struct pci_dev *pdev);
+bool vfio_pci_liveupdate_is_attached(struct vfio_pci_core_device *vdev);
 int vfio_pci_liveupdate_refuse_removals(void);
 void vfio_pci_liveupdate_begin(void);
 void vfio_pci_liveupdate_end(void);
@@ -58,7 +59,7 @@ void vfio_pci_liveupdate_attach(struct pci_dev *pdev);
 void vfio_pci_liveupdate_stop_stray(struct pci_dev *pdev);
 void vfio_pci_liveupdate_stop_unclaimed(void);
 void vfio_pci_liveupdate_begin_reset(struct pci_dev *pdev);
-struct file *vfio_pci_liveupdate_open(struct pci_dev *pdev, bool running,
+struct file *vfio_pci_liveupdate_open(struct pci_dev *pdev, u32 flags,
 				      const u32 *registers);
 
 #else

@@ -30,6 +30,9 @@
 /* The device was not stopped: it may be doing DMA. */
 #define VFIO_PCI_SER_RUNNING	0x1U
 
+/* Its DMA is translated, by what <linux/kho/abi/iommu.h> tells of. */
+#define VFIO_PCI_SER_TRANSLATED	0x2U
+
 /* Registers that a user may have changed */
 #define VFIO_PCI_SER_NR_REGISTERS	11
 
@@ -37,7 +40,7 @@
  * struct vfio_pci_ser - A file of vfio-pci that a kernel preserved
  * @version:  %VFIO_PCI_SER_VERSION. Read before anything else, hence never moved
  *            or resized.
- * @flags:    %VFIO_PCI_SER_RUNNING or 0. Who finds another bit set can't read it.
+ * @flags:    %VFIO_PCI_SER_RUNNING, with it %VFIO_PCI_SER_TRANSLATED, or 0. Who finds another bit set can't read it.
  * @domain:   PCI segment of the device.
  * @bdf:      Bus, device and function number, as pci_dev_id() puts them together.
  * @vendor:   Vendor ID of the device.

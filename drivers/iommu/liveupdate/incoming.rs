@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What this kernel was handed: devices that may be doing DMA by tables of the previous one.
+//!
+//! What can't be read is left out. Then there is nothing by which the device gets through to
+//! memory.
+
+use crate::{
+    abi::{
+        Devices,
+        Record,
+        VERSION, //
+    },
+    flb::FLB,
+    table::{
+        self,
+        Page,
+        Visitor, //
+    }, //
+};
+use core::ops::Range;
+use kernel::{
+    bindings,
+    kho::HandedOver,
+    new_mutex,
+    prelude::*,
+    sync::{
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        Mutex,
+        SetOnce, //
+    }, //
+};
+
+/// Reads what was handed over, and frees it.
+pub(crate) fn read(hand_over: HandedOver<Devices>) -> Result<KVec<Record>> {
+    let mut hand_over = hand_over.take_over()?;
+    let mut records = KVec::new();
+
+    if hand_over.record().version != VERSION {
+        pr_err!(
+            "the hand-over cannot be read: its version is {}\n",
+            hand_over.record().version
+        );
+        return Err(EINVAL);
+    }
+    hand_over.for_each_entry(|record| -> Result { Ok(records.push(record, GFP_KERNEL)?) })?;
+    hand_over.free();
+    Ok(records)
+}
+
+impl Record {
+    /// Whether it can be one of a device.
+    fn is_valid(&self) -> bool {
+        const PAGE: u64 = bindings::PAGE_SIZE as u64;
+
+        u32::from(self.format) == bindings::IOMMU_SER_VTDSS
+            && (2..=5).contains(&self.levels)
+            && self.scalable <= 1
+            && self.top % PAGE == 0
+            && is_handed_over(self.top)
+    }
+}
+
+/// Whether there is a page of the previous kernel at an address.
+fn is_handed_over(address: u64) -> bool {
+    let mut byte = 0u8;
+
+    // SAFETY: The function accepts any address, and there is room for a byte.
+    unsafe { bindings::kho_peek(address, (&raw mut byte).cast(), 1) == 0 }
+}
+
+/// The page tables that hardware has. They are still what the previous kernel has made.
+static IN_USE: SetOnce<Pin<KBox<InUse>>> = SetOnce::new();
+
+/// Page tables.
+#[pin_data]
+struct InUse {
+    #[pin]
+    tables: Mutex<KVec<Record>>,
+    count: Atomic<i32>,
+}
+
+impl InUse {
+    /// Adds the page table of a device, unless it is there.
+    fn add(record: &Record) -> Result {
+        if IN_USE.as_ref().is_none() {
+            // This comes first, and is called for one IOMMU after the other.
+            IN_USE.populate(KBox::pin_init(
+                pin_init!(Self {
+                    tables <- new_mutex!(KVec::new(), "iommu_liveupdate_in_use"),
+                    count: Atomic::new(0),
+                }),
+                GFP_KERNEL,
+            )?);
+        }
+
+        let this = IN_USE.as_ref().ok_or(ENOMEM)?;
+        let mut tables = this.tables.lock();
+
+        if tables.iter().all(|table| table.top != record.top) {
+            tables.push(*record, GFP_KERNEL)?;
+            this.count.add(1, Relaxed);
+        }
+        Ok(())
+    }
+
+    fn remove(record: &Record) {
+        if let Some(this) = IN_USE.as_ref() {
+            let mut tables = this.tables.lock();
+            let before = tables.len();
+
+            tables.retain(|table| table.top != record.top);
+            this.count.add(-((before - tables.len()) as i32), Relaxed);
+        }
+    }
+}
+
+/// Takes note that hardware has the page table of a device.
+pub(crate) fn use_table(record: &Record) -> Result {
+    InUse::add(record)
+}
+
+/// Whether hardware has a page table of the previous kernel.
+pub(crate) fn is_any_in_use() -> bool {
+    IN_USE
+        .as_ref()
+        .is_some_and(|in_use| in_use.count.load(Relaxed) != 0)
+}
+
+/// Gathers the memory that page tables lead to.
+struct Gather(KVVec<Range<u64>>);
+
+impl Visitor for Gather {
+    fn table(&mut self, address: u64) -> Result<Option<Page>> {
+        // SAFETY: Hardware still has the page table, so that it isn't freed before the lock of
+        // these is dropped, which the caller holds.
+        Ok(is_handed_over(address).then(|| unsafe { Page::new(address) }))
+    }
+
+    fn leaf(&mut self, _iova: u64, address: u64, size: u64) -> Result {
+        match self.0.last_mut() {
+            Some(last) if last.end == address => last.end += size,
+            _ => self.0.push(address..address + size, GFP_KERNEL)?,
+        }
+        Ok(())
+    }
+}
+
+/// Whether a page table of the previous kernel that hardware has leads to any of some ranges of
+/// memory.
+///
+/// # Errors
+///
+/// `ENOMEM`.
+pub(crate) fn is_mapped(mut ranges: impl Iterator<Item = Range<u64>>) -> Result<bool> {
+    let Some(in_use) = IN_USE.as_ref() else {
+        return Ok(false);
+    };
+    let mut mapped = Gather(KVVec::new());
+    let tables = in_use.tables.lock();
+
+    for record in tables.iter() {
+        table::visit(record.top, record.levels, &mut mapped)?;
+    }
+    mapped.0.sort_unstable_by_key(|range| range.start);
+    Ok(ranges.any(|range| {
+        // Of those that begin before its end, pages may be in several.
+        let last = mapped.0.partition_point(|mapped| mapped.start < range.end);
+
+        mapped.0[..last].iter().rev().any(|mapped| mapped.end > range.start)
+    }))
+}
+
+/// Calls `f` for each device of the IOMMU whose registers are at `unit`. It says whether it could
+/// do something with it.
+pub(crate) fn for_each_device(unit: u64, mut f: impl FnMut(&Record) -> Result) {
+    let records = match FLB.incoming() {
+        Ok(records) => records,
+        // No kernel has handed anything over, or no device that is translated.
+        Err(_) => return,
+    };
+    let Ok(records) = records.object() else {
+        return;
+    };
+
+    for record in records.iter().filter(|record| record.unit == unit) {
+        let result = if record.is_valid() {
+            f(record)
+        } else {
+            Err(EINVAL)
+        };
+
+        match result {
+            Ok(()) => pr_info!("{record}: its translation goes on\n"),
+            Err(error) => pr_err!("{record}: its translation ends: error {}\n", error.to_errno()),
+        }
+    }
+}
+
+/// Takes over the tables that it visits, and frees them.
+struct Free;
+
+impl Visitor for Free {
+    fn table(&mut self, address: u64) -> Result<Option<Page>> {
+        // SAFETY: The function accepts any address.
+        let folio = unsafe { bindings::kho_try_restore_folio(address, bindings::PAGE_SIZE) };
+
+        // SAFETY: If there is one, it was just restored, and is ours until it is put.
+        Ok((!folio.is_null()).then(|| unsafe { Page::new(address) }))
+    }
+
+    fn leaf(&mut self, _iova: u64, _address: u64, _size: u64) -> Result {
+        Ok(())
+    }
+
+    fn left(&mut self, page: Page) {
+        // SAFETY: It is one that `table()` has restored, to which nobody else has a reference.
+        unsafe { bindings::folio_put(bindings::virt_to_folio(page.as_ptr())) };
+    }
+}
+
+/// Frees a page table that no IOMMU has any more. What it maps is none of its own.
+pub(crate) fn free_table(record: &Record) {
+    InUse::remove(record);
+    // It gives no error.
+    let _ = table::visit(record.top, record.levels, &mut Free);
+}

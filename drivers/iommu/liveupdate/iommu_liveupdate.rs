@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! IOMMU Live Update: translation that goes on while the kernel is replaced.
+//!
+//! A device that does DMA in that time must reach what it could reach before, and nothing else. So
+//! its IOMMU stays on, the page tables stay as they are, and what they map is left alone. This
+//! crate decides of which devices that is so, sees to it that the next kernel leaves alone what
+//! hardware reads and writes, and tells it of each; and in that kernel it reads what it was told.
+//! What has to be done to the hardware is up to the drivers of IOMMUs, in C.
+//!
+//! - [`hooks`]: the functions that drivers call.
+//! - [`abi`]: the format in which it is handed over.
+//! - [`device`]: a device, as far as its IOMMU is concerned.
+//! - [`outgoing`]: what this kernel hands over.
+//! - [`incoming`]: what this kernel was handed.
+//! - [`table`]: page tables, as hardware reads them.
+//! - [`flb`]: what the Live Update Orchestrator calls.
+//!
+//! # Locks
+//!
+//! From the outside in: what the callers hold, LUO's mutex of the data, the lock of the outgoing
+//! data, the mutex of an IOMMU group, those of KHO and of what the kernel allocates memory with.
+//!
+//! C header: [`include/linux/iommu_liveupdate.h`](srctree/include/linux/iommu_liveupdate.h)
+
+use kernel::prelude::*;
+
+mod abi;
+mod device;
+mod flb;
+mod hooks;
+mod incoming;
+mod outgoing;
+mod table;
+
+struct IommuLiveupdate;
+
+impl kernel::Module for IommuLiveupdate {
+    fn init(_module: &'static ThisModule) -> Result<Self> {
+        Ok(Self)
+    }
+}
+
+kernel::prelude::module! {
+    type: IommuLiveupdate,
+    name: "iommu_liveupdate",
+    authors: ["PCI Live Update"],
+    description: "Keep DMA translated across a live update",
+    license: "GPL",
+}
