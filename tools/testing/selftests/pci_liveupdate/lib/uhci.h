@@ -71,9 +71,10 @@ static inline void uhci_arm(struct uhci_schedule *s)
 
 /*
  * Once it is started it goes on for ever; or, as the last descriptor is a bad one, ends
- * after a second, so that nothing is done twice.
+ * after a second, so that nothing is done twice. It finds things where address() says.
  */
-static inline void uhci_prepare(const struct plu_device *d, struct uhci_schedule *s, bool ends)
+static inline void uhci_prepare_at(const struct plu_device *d, struct uhci_schedule *s, bool ends,
+				   __u32 (*address)(const void *))
 {
 	int fd = uhci_open(d);
 
@@ -85,13 +86,24 @@ static inline void uhci_prepare(const struct plu_device *d, struct uhci_schedule
 		s->td[i].buffer = 0;
 	}
 	for (unsigned int i = 0; i < UHCI_NR_FRAMES; i++)
-		s->frame[i] = plu_physical(&s->td[i]);
+		s->frame[i] = address(&s->td[i]);
 
 	plu_set_bus_master(d->bdf, true);
 	uhci_write(fd, UHCI_COMMAND, 2, 0);
 	uhci_write(fd, UHCI_FRAME, 2, 0);
-	uhci_write(fd, UHCI_SCHEDULE, 4, plu_physical(s->frame));
+	uhci_write(fd, UHCI_SCHEDULE, 4, address(s->frame));
 	close(fd);
+}
+
+static inline __u32 uhci_physical(const void *p)
+{
+	return plu_physical(p);
+}
+
+/* The same without an IOMMU. */
+static inline void uhci_prepare(const struct plu_device *d, struct uhci_schedule *s, bool ends)
+{
+	uhci_prepare_at(d, s, ends, uhci_physical);
 }
 
 static inline void uhci_start(const struct plu_device *d)

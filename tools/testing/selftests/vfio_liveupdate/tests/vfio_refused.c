@@ -139,12 +139,18 @@ static void refuse_virtual_function(void)
 
 static void refuse_to_run(void)
 {
+	struct vfio_device_detach_iommufd_pt detach = { .argsz = sizeof(detach) };
 	struct vfio_pci_device *v = vlu_open(EDU, iommu_init("iommufd"));
+	int ret;
 
-	plu_gives(vlu_set_feature(v->fd, VFIO_DEVICE_LIVEUPDATE_RUNNING), -EOPNOTSUPP,
-		  "a device behind an IOMMU can't be left running");
-	plu_ok(plu_says_once("liveupdate: cannot keep running, as its DMA needs the IOMMU"),
-	       "it says why");
+	plu_gives(vlu_set_feature(v->fd, VFIO_DEVICE_LIVEUPDATE_RUNNING), 0,
+		  "a device behind an IOMMU can be left running");
+	if (ioctl(v->fd, VFIO_DEVICE_DETACH_IOMMUFD_PT, &detach))
+		plu_bail("%s: can't be detached", EDU->bdf);
+	ret = plu_try_preserve(session, v->fd, EDU->token);
+	plu_settle_preserve(session, EDU, ret);
+	plu_gives(ret, -EOPNOTSUPP, "but not if it is not attached to a page table");
+	plu_ok(plu_says_once("it is not attached to a page table of an IOAS"), "it says why");
 	plu_gives(vlu_set_feature(v->fd, 0), 0, "it can be told to be reset");
 	plu_gives(vlu_set_feature(v->fd, ~0U), -EINVAL, "there is nothing else it can be told");
 	plu_gives(vlu_get_feature(v->fd), 0, "it says that it is");
@@ -193,7 +199,7 @@ static const struct plu_test test = {
 	.qemu = topology,
 	.also = nvme,
 	.stage = {
-		{ .run = kernel, .plan = 32, .cmdline = VLU_CMDLINE },
+		{ .run = kernel, .plan = 33, .cmdline = VLU_CMDLINE },
 	},
 };
 
