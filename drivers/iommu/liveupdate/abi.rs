@@ -122,11 +122,11 @@ pub(crate) struct Devices;
 // iommu_device_ser`, and to nothing else. Another version may lead elsewhere: `incoming`, which is
 // the only one to follow a link of this format, looks at the version before.
 unsafe impl Format for Devices {
-    const NAME: &'static CStr =
-        match CStr::from_bytes_with_nul(bindings::IOMMU_LUO_FLB_COMPATIBLE) {
-            Ok(name) => name,
-            Err(_) => panic!("the name must be a C string"),
-        };
+    const NAME: &'static CStr = match CStr::from_bytes_with_nul(bindings::IOMMU_LUO_FLB_COMPATIBLE)
+    {
+        Ok(name) => name,
+        Err(_) => panic!("the name must be a C string"),
+    };
 
     type Record = Header;
     type Entry = Record;

@@ -42,8 +42,7 @@ pub(crate) fn describe(dev: &device::Device) -> Result<Described> {
     let mut desc = MaybeUninit::<bindings::iommu_liveupdate_desc>::zeroed();
 
     // SAFETY: The device is valid, and `desc` can be written to.
-    let why =
-        unsafe { bindings::iommu_liveupdate_describe(as_raw(dev), desc.as_mut_ptr()) };
+    let why = unsafe { bindings::iommu_liveupdate_describe(as_raw(dev), desc.as_mut_ptr()) };
     let why = from_err_ptr(why.cast_mut())?;
 
     if !why.is_null() {

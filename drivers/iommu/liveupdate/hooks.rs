@@ -110,9 +110,7 @@ unsafe extern "C" fn iommu_liveupdate_is_preserved(dev: *mut bindings::device) -
 #[export]
 unsafe extern "C" fn iommu_liveupdate_for_each_device(
     unit: u64,
-    f: Option<
-        unsafe extern "C" fn(*const bindings::iommu_device_ser, *mut c_void) -> c_int,
-    >,
+    f: Option<unsafe extern "C" fn(*const bindings::iommu_device_ser, *mut c_void) -> c_int>,
     arg: *mut c_void,
 ) {
     let Some(f) = f else {
@@ -135,7 +133,9 @@ unsafe extern "C" fn iommu_liveupdate_for_each_device(
 ///
 /// `device` must point to a valid record.
 #[export]
-unsafe extern "C" fn iommu_liveupdate_use_table(device: *const bindings::iommu_device_ser) -> c_int {
+unsafe extern "C" fn iommu_liveupdate_use_table(
+    device: *const bindings::iommu_device_ser,
+) -> c_int {
     // SAFETY: The caller guarantees that it is valid.
     let record = Record::new(unsafe { &*device });
 

@@ -170,7 +170,10 @@ pub(crate) fn is_mapped(mut ranges: impl Iterator<Item = Range<u64>>) -> Result<
         // Of those that begin before its end, pages may be in several.
         let last = mapped.0.partition_point(|mapped| mapped.start < range.end);
 
-        mapped.0[..last].iter().rev().any(|mapped| mapped.end > range.start)
+        mapped.0[..last]
+            .iter()
+            .rev()
+            .any(|mapped| mapped.end > range.start)
     }))
 }
 
@@ -195,7 +198,10 @@ pub(crate) fn for_each_device(unit: u64, mut f: impl FnMut(&Record) -> Result) {
 
         match result {
             Ok(()) => pr_info!("{record}: its translation goes on\n"),
-            Err(error) => pr_err!("{record}: its translation ends: error {}\n", error.to_errno()),
+            Err(error) => pr_err!(
+                "{record}: its translation ends: error {}\n",
+                error.to_errno()
+            ),
         }
     }
 }

@@ -268,7 +268,11 @@ impl Outgoing {
     }
 
     fn use_folio(&mut self, address: u64) -> Result {
-        if let Some(folio) = self.folios.iter_mut().find(|folio| folio.address == address) {
+        if let Some(folio) = self
+            .folios
+            .iter_mut()
+            .find(|folio| folio.address == address)
+        {
             folio.users += 1;
             return Ok(());
         }
