@@ -58,12 +58,12 @@ table() {
 
 # vfio_table: the device as its user sees it
 vfio_table() {
-	local when file address bar dma form='  %-22s %-48s %-13s %-11s %s\n'
+	local when file address iova dma form='  %-22s %-48s %-13s %-11s %s\n'
 	# shellcheck disable=SC2059
-	printf "$form" "kernel, and when" file address "BAR 0" DMA
-	while IFS='|' read -r when file address bar dma; do
+	printf "$form" "kernel, and when" file address IOVA DMA
+	while IFS='|' read -r when file address iova dma; do
 		# shellcheck disable=SC2059
-		printf "$form" "$when" "$file" "$address" "$bar" "$dma"
+		printf "$form" "$when" "$file" "$address" "$iova" "$dma"
 	done < <(sed -E 's/ *\| */|/g' "$SCRATCH/rows")
 }
 
@@ -105,7 +105,7 @@ if [ -s "$SCRATCH/wrong" ]; then
 	exit 1
 fi
 if [ "$demo" = vfio_demo ]; then
-	say "The monitor has the file of its device back, and nobody else had it in between. All of it took $(seconds_since "$begun") s."
+	say "The monitor has its device back, which has worked all the time, and nobody else had it in between. All of it took $(seconds_since "$begun") s."
 	exit
 fi
 say "$(grep -cF '| B: handed over' "$SCRATCH/rows") PCI devices were handed over and taken back: same addresses, bus numbers, ACS and ARI; what DMA" \

@@ -104,6 +104,8 @@ bool iommu_liveupdate_is_any_restored(void);
  * @arg: for @next
  *
  * Context: May sleep.
+ * The ranges must not overlap.
+ *
  * Return: true if a page table that was handed over, and is still in use, leads to any of
  *         the ranges; or if there is no memory to find out.
  */

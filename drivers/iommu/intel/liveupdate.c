@@ -153,8 +153,8 @@ void intel_iommu_liveupdate_keep(struct device *dev, bool keep)
 }
 
 /* Clear all entries of a table but those that are kept. Return whether any is. */
-static bool keep_in_table(struct intel_iommu *iommu, struct context_entry *table, unsigned int first,
-			  unsigned int nr, unsigned int size)
+static bool keep_in_table(struct intel_iommu *iommu, struct context_entry *table,
+			  unsigned int first, unsigned int nr, unsigned int size)
 {
 	bool any = false;
 

@@ -24,6 +24,7 @@ use kernel::{
     kho::HandedOver,
     new_mutex,
     prelude::*,
+    rbtree::RBTree,
     sync::{
         atomic::{
             Atomic,
@@ -130,10 +131,11 @@ pub(crate) fn is_any_in_use() -> bool {
         .is_some_and(|in_use| in_use.count.load(Relaxed) != 0)
 }
 
-/// Gathers the memory that page tables lead to.
-struct Gather(KVVec<Range<u64>>);
+/// Looks for memory that a page table leads to, in ranges that do not overlap: the end of each, by
+/// its start.
+struct Find(RBTree<u64, u64>);
 
-impl Visitor for Gather {
+impl Visitor for Find {
     fn table(&mut self, address: u64) -> Result<Option<Page>> {
         // SAFETY: Hardware still has the page table, so that it isn't freed before the lock of
         // these is dropped, which the caller holds.
@@ -141,40 +143,42 @@ impl Visitor for Gather {
     }
 
     fn leaf(&mut self, _iova: u64, address: u64, size: u64) -> Result {
-        match self.0.last_mut() {
-            Some(last) if last.end == address => last.end += size,
-            _ => self.0.push(address..address + size, GFP_KERNEL)?,
+        // If any overlaps, so does the last one that begins before its end.
+        let last = match self.0.cursor_lower_bound(&(address + size)) {
+            Some(next) => next.peek_prev().map(|(_, end)| *end),
+            None => self.0.cursor_back().map(|last| *last.current().1),
+        };
+
+        match last {
+            Some(end) if end > address => Err(EEXIST),
+            _ => Ok(()),
         }
-        Ok(())
     }
 }
 
 /// Whether a page table of the previous kernel that hardware has leads to any of some ranges of
-/// memory.
+/// memory, which don't overlap.
 ///
 /// # Errors
 ///
 /// `ENOMEM`.
-pub(crate) fn is_mapped(mut ranges: impl Iterator<Item = Range<u64>>) -> Result<bool> {
+pub(crate) fn is_mapped(ranges: impl Iterator<Item = Range<u64>>) -> Result<bool> {
     let Some(in_use) = IN_USE.as_ref() else {
         return Ok(false);
     };
-    let mut mapped = Gather(KVVec::new());
-    let tables = in_use.tables.lock();
+    let mut find = Find(RBTree::new());
 
-    for record in tables.iter() {
-        table::visit(record.top, record.levels, &mut mapped)?;
+    for range in ranges {
+        find.0
+            .try_create_and_insert(range.start, range.end, GFP_KERNEL)?;
     }
-    mapped.0.sort_unstable_by_key(|range| range.start);
-    Ok(ranges.any(|range| {
-        // Of those that begin before its end, pages may be in several.
-        let last = mapped.0.partition_point(|mapped| mapped.start < range.end);
-
-        mapped.0[..last]
-            .iter()
-            .rev()
-            .any(|mapped| mapped.end > range.start)
-    }))
+    for record in in_use.tables.lock().iter() {
+        match table::visit(record.top, record.levels, &mut find) {
+            Err(EEXIST) => return Ok(true),
+            result => result?,
+        }
+    }
+    Ok(false)
 }
 
 /// Calls `f` for each device of the IOMMU whose registers are at `unit`. It says whether it could

@@ -3,143 +3,142 @@
  * Not a test but a demonstration, with the same means: what a virtual machine monitor
  * sees of a live update, in lines of which demo.h tells. A row is
  *
- *	demo: row WHEN | FILE | ADDRESS | BAR 0 | DMA
+ *	demo: row WHEN | FILE | ADDRESS | IOVA | DMA
  */
 
-#include <stdio.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "demo.h"
-#include "vlu.h"
+#include "translated.h"
 
 static const char *topology(void)
 {
-	return "-device intel-iommu\n"
-		"-device pcie-root-port,id=rp1,chassis=1,addr=4\n"
-		"-device edu,bus=rp1";
+	return TRANSLATED_QEMU("", "");
 }
 
-#define DEVICE		(&plu.dev[0])
 #define SESSION		"vmm"
-#define MEMORY_TOKEN	0x3e3
-#define MEMORY_SIZE	8192
-#define IOVA		0x100000
 
-static struct vfio_pci_device *v;
-static struct vlu_memory memory;
+/* Since it was started last. */
+static unsigned int written;
 
 static void print_row(const char *when, const char *file, const char *dma)
 {
-	printf("demo: row %s | %s | %s | 0x%08x | %s\n", when, file, DEVICE->bdf,
-	       plu_config_read(DEVICE->bdf, PCI_BASE_ADDRESS_0, 4) & ~0xfU, dma);
+	printf("demo: row %s | %s | %s | 0x%lx | %s\n", when, file, TRANSLATED_BDF,
+	       TRANSLATED_IOVA, dma);
 }
 
-static void *page(unsigned int number)
+static const char *writes(unsigned int n, unsigned int n_lost)
 {
-	return memory.region.vaddr + number * 4096;
+	static char text[64];
+
+	snprintf(text, sizeof(text), "%u of %u writes", n - n_lost, n);
+	check(n && !n_lost, "nothing is lost");
+	written += n;
+
+	return text;
 }
 
-/* From the first page by way of the device to the second one */
-static const char *do_dma(unsigned int number)
+/* What it writes in a fifth of a second. */
+static const char *watch(void)
 {
-	vlu_fill(page(0), number);
-	memset(page(1), 0, 4096);
-	if (!check(vlu_edu_load(v, IOVA) && vlu_edu_store(v, IOVA + 4096) &&
-		   vlu_is_filled(page(1), number), "it does DMA"))
-		return "none";
-	device(DEVICE, "copies %u bytes from memory, and back to another page: through the IOMMU",
-	       VLU_LENGTH);
+	unsigned int from, to;
 
-	return "2048 bytes there and back";
-}
+	uhci_arm(schedule);
+	from = frame() + 1;
+	usleep(200000);
+	to = frame();
 
-static void refuse_to_jump(void)
-{
-	int ret;
-
-	vfio_pci_msi_enable(v, 0, 1);
-	step("with an interrupt enabled, the monitor's host asks for the next kernel");
-	ret = plu_reboot();
-	check(ret == -EBUSY, "the jump is refused");
-	device(DEVICE, "reboot: %s, as its interrupts are enabled; everything works on",
-	       strerror(-ret));
-	vfio_pci_msi_disable(v);
+	return writes((to - from) % TRANSLATED_NUMBERS, lost(from, to));
 }
 
 static void kernel_a(void)
 {
+	struct iommu *iommu;
 	char *path;
 	int session;
 
-	printf("demo: kernel A: a virtual machine monitor has a device\n");
+	printf("demo: kernel A: a virtual machine monitor has a device, behind an IOMMU\n");
 	vlu_load_driver(false);
 	plu_find_devices(1);
-	vlu_bind(DEVICE);
-	path = (char *)vfio_pci_get_cdev_path(DEVICE->bdf);
-	v = vlu_open(DEVICE, iommu_init("iommufd"));
-	device(DEVICE, "opened as %s, bound to an iommufd", path);
-	vlu_create_memory(&memory, v->iommu, MEMORY_SIZE, IOVA);
-	device(DEVICE, "two pages of a memfd are mapped for it at 0x%x", IOVA);
-	print_row("A: opened", path, do_dma(1));
+	iommu = iommu_init("iommufd");
+	prepare_controller(iommu);
+	path = (char *)vfio_pci_get_cdev_path(TRANSLATED_BDF);
+	device(controller(), "a USB controller: opened as %s, attached to a page table", path);
+	device(controller(), "a memfd is mapped for it: at 0x%lx, and really at 0x%llx",
+	       TRANSLATED_IOVA, (unsigned long long)plu_physical(schedule));
+	start_controller();
+	check(plu_wait_for(is_ahead, NULL), "it runs");
+	device(controller(), "is started, and writes to it once in each millisecond");
+	print_row("A: opened", path, watch());
 
 	session = plu_session(SESSION);
-	plu_preserve(session, DEVICE);
-	check(!plu_try_preserve(session, memory.fd, MEMORY_TOKEN), "memory is preserved");
-	step("session \"%s\": the device's file and the memory are preserved", SESSION);
-	print_row("A: preserved", path, do_dma(2));
-	refuse_to_jump();
+	check(!plu_try_preserve(session, memory.fd, TRANSLATED_TOKEN), "memory is preserved");
+	plu_preserve(session, controller());
+	step("session \"%s\": file and memory are preserved; the device is to keep running", SESSION);
+	check(__iommu_unmap(iommu, &memory.region, NULL) == -EBUSY, "its page table is kept");
+	device(controller(), "its page table can't be changed any more: %s", strerror(EBUSY));
+	print_row("A: preserved", path, watch());
 	plu_check("the device is outgoing");
-	step("kexec: kernel A hands over to kernel B");
+	uhci_prepare_at(controller(), schedule, false, iova_of);
+	step("kexec: kernel A hands over to kernel B, and the device works on");
 	free(path);
 }
 
 static void kernel_b(void)
 {
+	unsigned int ms, from, to, away;
+	struct vfio_pci_device *v;
 	char *path, refused[96];
 	struct iommu *iommu;
 	int session, ret;
 
-	printf("demo: kernel B: gives the device back\n");
 	vlu_load_driver(false);
 	plu_take_over();
-	vlu_bind(DEVICE);
-	path = (char *)vfio_pci_get_cdev_path(DEVICE->bdf);
-	ret = vlu_try_open(DEVICE);
+	ms = frame();
+	printf("demo: kernel B: gives the device back, %u ms later\n", ms);
+	vlu_bind(controller());
+	path = (char *)vfio_pci_get_cdev_path(TRANSLATED_BDF);
+	ret = vlu_try_open(controller());
 	check(ret == -EBUSY, "nobody else can open it");
-	device(DEVICE, "is there, bound to vfio-pci; somebody opens %s: %s", path, strerror(-ret));
-	snprintf(refused, sizeof(refused), "%s: %s", path, strerror(-ret));
-	print_row("B: not retrieved yet", refused, "-");
+	device(controller(), "works on by the page table of kernel A; somebody opens %s: %s", path,
+	       strerror(-ret));
 
 	session = plu_retrieve_session(SESSION);
-	plu_retrieve(session, DEVICE);
-	step("session \"%s\" is retrieved: the monitor has the device's file", SESSION);
 	iommu = iommu_init("iommufd");
-	v = vfio_pci_device_init_fd(DEVICE->bdf, iommu, DEVICE->fd);
-	device(DEVICE, "bound to a new iommufd");
-	vlu_retrieve_memory(&memory, iommu, MEMORY_SIZE, IOVA, session, MEMORY_TOKEN);
-	check(vlu_is_filled(page(1), 2), "the memory is what it was");
-	device(DEVICE, "the memory is mapped for it again, with what it wrote in kernel A");
-	print_row("B: retrieved", "from the session", do_dma(3));
+	retrieve_memory(session, iommu);
+	step("session \"%s\" is retrieved: the monitor has its memory, and maps it again", SESSION);
+	to = frame();
+	away = lost(0, to);
+	snprintf(refused, sizeof(refused), "%s: %s", path, strerror(-ret));
+	print_row("B: not retrieved yet", refused, writes(to, away));
+	device(controller(), "has written %u times since kernel A's end, %u are lost", to, away);
+
+	uhci_arm(schedule);
+	from = frame() + 1;
+	v = vlu_retrieve(session, controller(), iommu);
+	usleep(100000);
+	to = frame();
+	device(controller(), "the file is bound, and attached to a new page table");
+	print_row("B: retrieved", "from the session", writes(to - from, lost(from, to)));
 
 	plu_finish(session);
 	step("session \"%s\" finished: the device is an ordinary one", SESSION);
+	print_row("B: finished", path, watch());
+	step("%u ms without a monitor, and %u of %u writes are there", ms, written, written);
 	vfio_pci_device_cleanup(v);
-	DEVICE->fd = -1;
-	v = vlu_open(DEVICE, iommu);
-	device(DEVICE, "closed, and opened as %s", path);
-	print_row("B: finished", path, do_dma(4));
 	plu_check("the device is finished");
-	vfio_pci_device_cleanup(v);
 	free(path);
 }
 
 static const struct plu_test test = {
 	.name = "vfio_demo",
 	.qemu = topology,
+	.also = uhci_ids,
 	.stage = {
-		{ .run = kernel_a, .plan = 1, .cmdline = VLU_CMDLINE },
+		{ .run = kernel_a, .plan = 1, .cmdline = VLU_CMDLINE,
+		  .before_jump = start_controller },
 		{ .run = kernel_b, .plan = 1, .cmdline = VLU_CMDLINE },
 	},
 };
