@@ -69,13 +69,14 @@ void iommu_liveupdate_unpreserve(struct device *dev);
 
 /**
  * iommu_liveupdate_freeze - find out whether all that a device can reach is preserved
- * @dev: a device that is preserved. If it isn't, nothing happens.
+ * @dev: a device that was preserved
  *
  * To be called when the kernel is about to be replaced, when nobody can preserve or
  * unpreserve memory any more.
  *
  * Context: May sleep. Takes the mutex of @dev's group.
- * Return: 0, or -EBUSY, which is logged, with the address that is in the way.
+ * Return: 0, or -EBUSY, which is logged, with the address that is in the way; also when
+ *         @dev is not preserved any more.
  */
 int iommu_liveupdate_freeze(struct device *dev);
 
@@ -116,7 +117,7 @@ void iommu_liveupdate_for_each_device(u64 unit,
 				      int (*f)(const struct iommu_device_ser *device, void *arg),
 				      void *arg);
 int iommu_liveupdate_use_table(const struct iommu_device_ser *device);
-void iommu_liveupdate_free_table(const struct iommu_device_ser *device);
+void iommu_liveupdate_unuse_table(const struct iommu_device_ser *device, bool free);
 
 /* drivers/iommu/iommu.c, for drivers/iommu/liveupdate/ */
 const char *iommu_liveupdate_describe(struct device *dev, struct iommu_liveupdate_desc *desc);

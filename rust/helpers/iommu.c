@@ -21,11 +21,6 @@ __rust_helper int rust_helper_iommu_liveupdate_register_flb(struct liveupdate_fi
 	return iommu_liveupdate_register_flb(fh);
 }
 
-__rust_helper int rust_helper_iommu_liveupdate_freeze(struct device *dev)
-{
-	return iommu_liveupdate_freeze(dev);
-}
-
 __rust_helper bool rust_helper_iommu_liveupdate_is_preserved(struct device *dev)
 {
 	return iommu_liveupdate_is_preserved(dev);

@@ -247,6 +247,7 @@ struct restored_domain {
 	struct iommu_device_ser device;
 	struct list_head entry;
 	unsigned int users;
+	bool is_adopted;	/* hardware has it by way of this kernel's tables */
 };
 
 static LIST_HEAD(restored_devices);
@@ -265,7 +266,8 @@ static void restored_domain_put(struct restored_domain *restored)
 	/* No entry leads to it, and none is cached. */
 	domain_detach_iommu(domain, restored->iommu);
 	atomic_dec(&restored->iommu->nr_restored);
-	iommu_liveupdate_free_table(&restored->device);
+	/* If not, the old kernel's root may lead to it still. */
+	iommu_liveupdate_unuse_table(&restored->device, restored->is_adopted);
 	xa_destroy(&domain->iommu_array);
 	kfree(domain->qi_batch);
 	kfree(restored);
@@ -370,6 +372,7 @@ static int restore_device(const struct iommu_device_ser *device, void *arg)
 					&restored->pasids);
 	if (ret)
 		goto err_put;
+	domain->is_adopted = true;
 	list_add(&restored->entry, &restored_devices);
 
 	return 0;
@@ -429,12 +432,10 @@ bool intel_iommu_liveupdate_block(struct intel_iommu *iommu)
 	    (!intel_iommu_liveupdate_is_at_work(iommu) || kexec_in_progress))
 		return false;
 
-	pr_warn("%s: translation stays on, and leads nowhere\n", iommu->name);
-	/* Until there is a root of ours, it leads where it was left to lead. */
-	if (iommu->root_entry && iommu->flush.flush_context) {
-		memset(iommu->root_entry, 0, VTD_PAGE_SIZE);
-		flush_all(iommu);
-	}
+	if (intel_iommu_lead_nowhere(iommu))
+		pr_warn("%s: translation stays on, and leads nowhere\n", iommu->name);
+	else
+		pr_err("%s: translation stays as it is: no memory\n", iommu->name);
 
 	return true;
 }
@@ -542,8 +543,7 @@ struct iommu_domain *intel_iommu_restored_domain(struct device *dev)
 	guard(mutex)(&restored_lock);
 
 	restored = find_restored(info);
-	/* Of one that the PCI core does not know, or has stopped, it ends with the absent. */
-	if (!restored || !dev_is_pci(dev) || !pci_liveupdate_is_incoming(to_pci_dev(dev)))
+	if (!restored)
 		return NULL;
 
 	/* The reference goes to the caller. */
@@ -552,6 +552,37 @@ struct iommu_domain *intel_iommu_restored_domain(struct device *dev)
 	kfree(restored);
 
 	return domain;
+}
+
+static void drop(struct restored_device *restored)
+{
+	struct intel_iommu *iommu = restored->domain->iommu;
+
+	pr_warn("%s: %02x:%02x.%u is not there: its translation ends\n", iommu->name,
+		PCI_BUS_NUM(restored->requester), PCI_SLOT(restored->requester),
+		PCI_FUNC(restored->requester));
+	intel_iommu_drop_entry(iommu, restored->requester, restored->domain->device.domain_id);
+	if (restored->pasids)
+		intel_pasid_free_restored(restored->pasids);
+	restored_domain_put(restored->domain);
+	kfree(restored);
+}
+
+/* The PCI core may not know it, or have stopped it: then it is one like any other. */
+void intel_iommu_liveupdate_probe(struct device_domain_info *info)
+{
+	struct restored_device *restored;
+
+	if (dev_is_pci(info->dev) && pci_liveupdate_is_incoming(to_pci_dev(info->dev)))
+		return;
+
+	scoped_guard(mutex, &restored_lock) {
+		restored = find_restored(info);
+		if (restored)
+			list_del(&restored->entry);
+	}
+	if (restored)
+		drop(restored);
 }
 
 /*
@@ -566,17 +597,6 @@ void intel_iommu_liveupdate_drop_absent(void)
 	scoped_guard(mutex, &restored_lock)
 		list_splice_init(&restored_devices, &absent);
 
-	list_for_each_entry_safe(restored, next, &absent, entry) {
-		struct intel_iommu *iommu = restored->domain->iommu;
-
-		pr_warn("%s: %02x:%02x.%u is not there: its translation ends\n", iommu->name,
-			PCI_BUS_NUM(restored->requester), PCI_SLOT(restored->requester),
-			PCI_FUNC(restored->requester));
-		intel_iommu_drop_entry(iommu, restored->requester,
-				       restored->domain->device.domain_id);
-		if (restored->pasids)
-			intel_pasid_free_restored(restored->pasids);
-		restored_domain_put(restored->domain);
-		kfree(restored);
-	}
+	list_for_each_entry_safe(restored, next, &absent, entry)
+		drop(restored);
 }

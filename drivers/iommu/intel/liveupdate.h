@@ -32,12 +32,14 @@ bool intel_iommu_liveupdate_block(struct intel_iommu *iommu);
 void intel_iommu_liveupdate_replace_irta(struct intel_iommu *iommu);
 void intel_iommu_liveupdate_adopt(struct intel_iommu *iommu);
 void intel_iommu_liveupdate_adopted(struct intel_iommu *iommu);
+void intel_iommu_liveupdate_probe(struct device_domain_info *info);
 void intel_iommu_liveupdate_drop_absent(void);
 struct pasid_table *intel_iommu_restored_pasids(struct device_domain_info *info);
 struct iommu_domain *intel_iommu_restored_domain(struct device *dev);
 
 /* iommu.c and pasid.c, for liveupdate.c */
 bool intel_iommu_has_direct(struct intel_iommu *iommu);
+bool intel_iommu_lead_nowhere(struct intel_iommu *iommu);
 void intel_iommu_init_domain(struct dmar_domain *domain);
 int domain_attach_iommu_as(struct dmar_domain *domain, struct intel_iommu *iommu, u16 did);
 int intel_iommu_attach_restored(struct iommu_domain *domain, struct device *dev,
@@ -91,6 +93,10 @@ static inline void intel_iommu_liveupdate_adopt(struct intel_iommu *iommu)
 }
 
 static inline void intel_iommu_liveupdate_adopted(struct intel_iommu *iommu)
+{
+}
+
+static inline void intel_iommu_liveupdate_probe(struct device_domain_info *info)
 {
 }
 

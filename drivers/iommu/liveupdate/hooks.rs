@@ -142,17 +142,22 @@ unsafe extern "C" fn iommu_liveupdate_use_table(
     from_result(|| incoming::use_table(&record).map(|()| 0))
 }
 
-/// Frees the page table of devices that were handed over, when no IOMMU has it any more.
+/// Takes note that a domain of an IOMMU has the page table of a device no more, and frees it with the
+/// last one, unless hardware may still have it.
 ///
 /// Context: May sleep.
 ///
 /// # Safety
 ///
-/// `device` must point to a valid record, for none of whose page table hardware has a use.
+/// `device` must point to a valid record, which was passed to [`iommu_liveupdate_use_table`]. If
+/// `free` is set, hardware has no use for the page table by way of this domain.
 #[export]
-unsafe extern "C" fn iommu_liveupdate_free_table(device: *const bindings::iommu_device_ser) {
+unsafe extern "C" fn iommu_liveupdate_unuse_table(
+    device: *const bindings::iommu_device_ser,
+    free: bool,
+) {
     // SAFETY: The caller guarantees that it is valid.
-    incoming::free_table(&Record::new(unsafe { &*device }));
+    incoming::unuse_table(&Record::new(unsafe { &*device }), free);
 }
 
 /// # Safety

@@ -79,13 +79,14 @@ static IN_USE: SetOnce<Pin<KBox<InUse>>> = SetOnce::new();
 /// Page tables.
 #[pin_data]
 struct InUse {
+    /// With how many domains each is in: devices behind several IOMMUs may have the same.
     #[pin]
-    tables: Mutex<KVec<Record>>,
+    tables: Mutex<KVec<(Record, usize)>>,
     count: Atomic<i32>,
 }
 
 impl InUse {
-    /// Adds the page table of a device, unless it is there.
+    /// Counts a domain with the page table of a device.
     fn add(record: &Record) -> Result {
         if IN_USE.as_ref().is_none() {
             // This comes first, and is called for one IOMMU after the other.
@@ -101,21 +102,35 @@ impl InUse {
         let this = IN_USE.as_ref().ok_or(ENOMEM)?;
         let mut tables = this.tables.lock();
 
-        if tables.iter().all(|table| table.top != record.top) {
-            tables.push(*record, GFP_KERNEL)?;
-            this.count.add(1, Relaxed);
+        match tables.iter_mut().find(|(table, _)| table.top == record.top) {
+            Some((_, domains)) => *domains += 1,
+            None => {
+                tables.push((*record, 1), GFP_KERNEL)?;
+                this.count.add(1, Relaxed);
+            }
         }
         Ok(())
     }
 
-    fn remove(record: &Record) {
-        if let Some(this) = IN_USE.as_ref() {
-            let mut tables = this.tables.lock();
-            let before = tables.len();
+    /// Counts one less. Tells whether that was the last.
+    fn remove(record: &Record) -> bool {
+        let Some(this) = IN_USE.as_ref() else {
+            return false;
+        };
+        let mut tables = this.tables.lock();
+        let before = tables.len();
 
-            tables.retain(|table| table.top != record.top);
-            this.count.add(-((before - tables.len()) as i32), Relaxed);
+        tables.retain(|(table, domains)| {
+            *domains -= usize::from(table.top == record.top);
+            *domains != 0
+        });
+
+        let is_last = tables.len() < before;
+
+        if is_last {
+            this.count.add(-1, Relaxed);
         }
+        is_last
     }
 }
 
@@ -172,7 +187,7 @@ pub(crate) fn is_mapped(ranges: impl Iterator<Item = Range<u64>>) -> Result<bool
         find.0
             .try_create_and_insert(range.start, range.end, GFP_KERNEL)?;
     }
-    for record in in_use.tables.lock().iter() {
+    for (record, _) in in_use.tables.lock().iter() {
         match table::visit(record.top, record.levels, &mut find) {
             Err(EEXIST) => return Ok(true),
             result => result?,
@@ -232,9 +247,11 @@ impl Visitor for Free {
     }
 }
 
-/// Frees a page table that no IOMMU has any more. What it maps is none of its own.
-pub(crate) fn free_table(record: &Record) {
-    InUse::remove(record);
-    // It gives no error.
-    let _ = table::visit(record.top, record.levels, &mut Free);
+/// Takes note that a domain has the page table of a device no more. It is freed with the last one,
+/// if that is to be so. What it maps is none of its own.
+pub(crate) fn unuse_table(record: &Record, free: bool) {
+    if InUse::remove(record) && free {
+        // It gives no error.
+        let _ = table::visit(record.top, record.levels, &mut Free);
+    }
 }

@@ -220,12 +220,11 @@ impl Outgoing {
     ///
     /// `EBUSY`, which is logged.
     pub(crate) fn check(&mut self, dev: &Device) -> Result {
-        let Some(position) = self.position(dev) else {
-            return Ok(());
-        };
-        let record = self.devices[position].described.record;
+        let record = self
+            .position(dev)
+            .map(|position| self.devices[position].described.record);
 
-        if describe(dev).map_err(|_| EBUSY)?.record != record {
+        if record.is_none() || describe(dev).ok().map(|now| now.record) != record {
             dev_err!(
                 dev,
                 "liveupdate: cannot be handed over: it has another page table now\n"
@@ -233,7 +232,11 @@ impl Outgoing {
             return Err(EBUSY);
         }
 
-        let Some(table) = self.tables.iter_mut().find(|table| table.top == record.top) else {
+        let Some(table) = self
+            .tables
+            .iter_mut()
+            .find(|table| record.is_some_and(|record| table.top == record.top))
+        else {
             return Err(EBUSY);
         };
 

@@ -74,7 +74,7 @@ pub(crate) fn finish_at(address: Address) {
     if let Some(device) = pci::Device::find(address) {
         let device = Device::new(&device);
 
-        if device.is_bridge() || records.lock().finish(device) {
+        if device.is_bridge() || device.try_finish() {
             return;
         }
     }

@@ -10,6 +10,7 @@
 #include <linux/fs.h>
 #include <linux/hashtable.h>
 #include <linux/iommu.h>
+#include <linux/iommu_liveupdate.h>
 #include <linux/iommufd.h>
 #include <linux/iopoll.h>
 #include <linux/module.h>
@@ -300,6 +301,14 @@ void vfio_pci_liveupdate_unset_preserved(struct pci_dev *pdev)
 	}
 }
 
+/* Is all preserved that it can reach? */
+int vfio_pci_liveupdate_check_translation(struct vfio_pci_core_device *vdev)
+{
+	/* Both are settled as long as its file is preserved. */
+	return READ_ONCE(vdev->liveupdate_translated) ?
+	       iommu_liveupdate_freeze(&vdev->pdev->dev) : 0;
+}
+
 /* Has its user a page table of his own for it? */
 bool vfio_pci_liveupdate_is_attached(struct vfio_pci_core_device *vdev)
 {
@@ -510,6 +519,8 @@ static void was_closed(struct vfio_device *device, struct file *file)
 		return;
 
 	pci_liveupdate_stop(pdev);
+	/* It has no use for its old page table, which would keep memory. */
+	iommu_device_drop_restored(&pdev->dev);
 	pci_liveupdate_set_user(pdev, PCI_LIVEUPDATE_CLOSED);
 	scoped_guard(mutex, &devices_lock)
 		restore_registers(vdev);

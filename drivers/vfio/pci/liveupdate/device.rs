@@ -99,10 +99,8 @@ impl Device {
     ///
     /// `EBUSY`, which is logged.
     pub(crate) fn check_translation(&self) -> Result {
-        // SAFETY: By the type invariant the device is valid, and so is its PCI device.
-        to_result(unsafe {
-            bindings::iommu_liveupdate_freeze(&raw mut (*self.pdev().as_raw()).dev)
-        })
+        // SAFETY: By the type invariant the device is open.
+        to_result(unsafe { bindings::vfio_pci_liveupdate_check_translation(self.as_raw()) })
     }
 
     /// Undoes [`Device::freeze`].

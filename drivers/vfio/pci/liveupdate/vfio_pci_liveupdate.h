@@ -52,6 +52,7 @@ int vfio_pci_liveupdate_set_preserved(struct pci_dev *pdev, struct file *file, u
 void vfio_pci_liveupdate_unset_preserved(struct pci_dev *pdev);
 bool vfio_pci_liveupdate_is_gone(struct pci_dev *pdev);
 bool vfio_pci_liveupdate_is_attached(struct vfio_pci_core_device *vdev);
+int vfio_pci_liveupdate_check_translation(struct vfio_pci_core_device *vdev);
 int vfio_pci_liveupdate_refuse_removals(void);
 void vfio_pci_liveupdate_begin(void);
 void vfio_pci_liveupdate_end(void);
