@@ -52,7 +52,6 @@ struct pasid_table *intel_pasid_restore_table(struct intel_iommu *iommu,
 					      struct dmar_domain *domain, u16 requester);
 
 
-
 #else
 
 static inline bool intel_iommu_liveupdate_shutdown(struct intel_iommu *iommu)

@@ -30,7 +30,7 @@
 static struct vlu_memory memory;
 static struct uhci_schedule *schedule;
 
-static inline struct plu_device *controller(void)
+static inline struct plu_device *usb_controller(void)
 {
 	for (struct plu_device *d = plu.dev; d < plu_end(); d++)
 		if (!strcmp(d->bdf, TRANSLATED_BDF))
@@ -45,7 +45,7 @@ static inline __u32 iova_of(const void *p)
 
 static inline unsigned int frame(void)
 {
-	return uhci_read(controller(), UHCI_FRAME) % TRANSLATED_NUMBERS;
+	return uhci_read(usb_controller(), UHCI_FRAME) % TRANSLATED_NUMBERS;
 }
 
 static inline bool is_ahead(void *unused)
@@ -54,7 +54,7 @@ static inline bool is_ahead(void *unused)
 }
 
 /* How many frames it has lost, from one on and before another. */
-static inline unsigned int lost(unsigned int from, unsigned int to)
+static inline unsigned int count_lost(unsigned int from, unsigned int to)
 {
 	unsigned int n = 0;
 
@@ -74,7 +74,7 @@ static inline void goes_on(const char *what)
 	from = frame() + 1;
 	usleep(200000);
 	to = frame();
-	plu_ok(to != from && !lost(from, to), "%s: it writes from %u to %u", what, from, to);
+	plu_ok(to != from && !count_lost(from, to), "%s: it writes from %u to %u", what, from, to);
 }
 
 /* Does it not write any more? */
@@ -91,11 +91,11 @@ static inline struct vfio_pci_device *prepare_controller(struct iommu *iommu)
 {
 	struct vfio_pci_device *v;
 
-	vlu_bind(controller());
-	v = vlu_open(controller(), iommu);
+	vlu_bind(usb_controller());
+	v = vlu_open(usb_controller(), iommu);
 	vlu_create_memory(&memory, iommu, TRANSLATED_SIZE, TRANSLATED_IOVA);
 	schedule = memory.region.vaddr;
-	uhci_prepare_at(controller(), schedule, false, iova_of);
+	uhci_prepare_at(usb_controller(), schedule, false, iova_of);
 	if (vlu_set_feature(v->fd, VFIO_DEVICE_LIVEUPDATE_RUNNING))
 		plu_bail("it can't keep running");
 
@@ -122,7 +122,7 @@ static inline void lost_nothing_over_jump(void)
 {
 	unsigned int to = frame();
 
-	plu_ok(to > TRANSLATED_FIRST && to < UHCI_NR_FRAMES && !lost(0, to),
+	plu_ok(to > TRANSLATED_FIRST && to < UHCI_NR_FRAMES && !count_lost(0, to),
 	       "it has written to %u, and lost nothing over the jump", to);
 }
 

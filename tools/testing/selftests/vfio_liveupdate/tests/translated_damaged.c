@@ -157,7 +157,7 @@ static void prepare(void)
 	session = plu_session(SESSION);
 	if (plu_try_preserve(session, memory.fd, TRANSLATED_TOKEN))
 		plu_bail("memory can't be preserved");
-	plu_preserve(session, controller());
+	plu_preserve(session, usb_controller());
 	plu_when_written(damage);
 }
 
@@ -167,19 +167,19 @@ static void find(const char *what)
 	struct iommu *iommu;
 	int session;
 
-	vlu_bind(controller());
+	vlu_bind(usb_controller());
 	session = plu_retrieve_session(SESSION);
 	iommu = iommu_init("iommufd");
 	retrieve_memory(session, iommu);
 	plu_ok(is_silent(), "the record is of %s: it can't write any more", what);
-	v = vlu_retrieve(session, controller(), iommu);
+	v = vlu_retrieve(session, usb_controller(), iommu);
 	plu_ok(vlu_get_origin(v->fd) == VFIO_DEVICE_LIVEUPDATE_NEEDS_IOMMU,
 	       "its user is told that it has not gone on");
 	plu_gives(vlu_try_finish(session), 0, "and can finish its session");
 	vfio_pci_device_cleanup(v);
 	iommu_cleanup(iommu);
 	close(session);
-	controller()->fd = -1;
+	usb_controller()->fd = -1;
 }
 
 static void run(void)

@@ -107,7 +107,7 @@ static void kernel_a(void)
 	iommu_map(iommu, &other);
 
 	devices = plu_session(DEVICES);
-	plu_preserve(devices, controller());
+	plu_preserve(devices, usb_controller());
 	is_immutable(v, iommu);
 	refuses_to_jump(OTHER_IOVA);
 	plu_close_session(devices);
@@ -115,7 +115,7 @@ static void kernel_a(void)
 	plu_check("when it is not preserved any more, its page table can be changed");
 
 	devices = plu_session(DEVICES);
-	plu_preserve(devices, controller());
+	plu_preserve(devices, usb_controller());
 	refuses_to_jump(TRANSLATED_IOVA);
 	plu_gives(plu_try_preserve(plu_session(MEMORY), memory.fd, TRANSLATED_TOKEN), 0,
 		  "its memory is preserved, in another session");
@@ -137,7 +137,7 @@ static void kernel_b(void)
 
 	vlu_load_driver(false);
 	plu_take_over();
-	vlu_bind(controller());
+	vlu_bind(usb_controller());
 	plu_gives(vlu_try_finish(plu_retrieve_session(UNRELATED)), 0,
 		  "a session of other memory can be finished");
 	mem = plu_retrieve_session(MEMORY);
@@ -152,7 +152,7 @@ static void kernel_b(void)
 
 	devices = plu_retrieve_session(DEVICES);
 	plu_gives(vlu_try_finish(devices), -EBUSY, "the device's session can't be finished either");
-	v = vlu_retrieve(devices, controller(), iommu);
+	v = vlu_retrieve(devices, usb_controller(), iommu);
 	goes_on("attached to a new page table");
 	plu_gives(vlu_try_finish(mem), 0, "the memory's session can be finished then");
 	plu_gives(vlu_try_finish(devices), 0, "and the device's");

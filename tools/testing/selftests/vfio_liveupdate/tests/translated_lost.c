@@ -24,7 +24,7 @@ static void preserve(void)
 
 	prepare_controller(iommu_init("iommufd"));
 	plu_gives(plu_try_preserve(session, memory.fd, TRANSLATED_TOKEN), 0, "memory is preserved");
-	plu_preserve(session, controller());
+	plu_preserve(session, usb_controller());
 	plu_check("it is outgoing");
 }
 
@@ -40,7 +40,7 @@ static void find_running(void)
 {
 	vlu_load_driver(false);
 	plu_take_over();
-	vlu_bind(controller());
+	vlu_bind(usb_controller());
 	retrieve_memory(plu_retrieve_session(SESSION), NULL);
 	lost_nothing_over_jump();
 	goes_on("nobody asks for it");
@@ -48,15 +48,15 @@ static void find_running(void)
 
 static int set_group_type(const char *type)
 {
-	return plu_write_file(plu_sysfs(controller(), "iommu_group/type"), type);
+	return plu_write_file(plu_sysfs(usb_controller(), "iommu_group/type"), type);
 }
 
 static void kernel_b(void)
 {
 	find_running();
 	plu_gives(set_group_type("identity"), -EPERM, "it can't be had without translation");
-	plu_gives(vlu_try_open(controller()), -EBUSY, "nor by anybody else");
-	plu_gives(plu_remove(controller()), 0, "an administrator removes it");
+	plu_gives(vlu_try_open(usb_controller()), -EBUSY, "nor by anybody else");
+	plu_gives(plu_remove(usb_controller()), 0, "an administrator removes it");
 	plu_ok(is_silent(), "it is stopped");
 	plu_rescan();
 	plu_ok(!plu_is_bus_master(TRANSLATED_BDF) && is_silent(), "it is when it is found again");

@@ -16,6 +16,8 @@ static const char *topology(void)
 
 #define SESSION		"translated-scalable"
 
+#define NO_IOMMU	"plu.modules=none vfio_pci.enable_sriov=1 iommu=off intel_iommu=off"
+
 static void kernel_a(void)
 {
 	int session;
@@ -26,11 +28,11 @@ static void kernel_a(void)
 	start_controller();
 	plu_ok(plu_wait_for(is_ahead, NULL), "it runs");
 	goes_on("translated");
-	uhci_prepare_at(controller(), schedule, false, iova_of);
+	uhci_prepare_at(usb_controller(), schedule, false, iova_of);
 
 	session = plu_session(SESSION);
 	plu_gives(plu_try_preserve(session, memory.fd, TRANSLATED_TOKEN), 0, "memory is preserved");
-	plu_preserve(session, controller());
+	plu_preserve(session, usb_controller());
 	plu_check("it is outgoing");
 }
 
@@ -43,7 +45,7 @@ static void kernel_b(void)
 
 	vlu_load_driver(false);
 	plu_take_over();
-	vlu_bind(controller());
+	vlu_bind(usb_controller());
 	session = plu_retrieve_session(SESSION);
 	iommu = iommu_init("iommufd");
 	retrieve_memory(session, iommu);
@@ -53,9 +55,9 @@ static void kernel_b(void)
 	plu_gives(vlu_try_finish(session), -EBUSY, "its session can't be finished");
 	uhci_arm(schedule);
 	from = frame() + 1;
-	v = vlu_retrieve(session, controller(), iommu);
+	v = vlu_retrieve(session, usb_controller(), iommu);
 	to = frame();
-	plu_say("%u of %u lost while it was attached", lost(from, to), to - from);
+	plu_say("%u of %u lost while it was attached", count_lost(from, to), to - from);
 	goes_on("attached to a new page table");
 	plu_gives(vlu_try_finish(session), 0, "now it can");
 	goes_on("finished");
@@ -72,7 +74,7 @@ static const struct plu_test test = {
 	.stage = {
 		{ .run = kernel_a, .plan = 4, .cmdline = VLU_CMDLINE ",sm_on",
 		  .before_jump = start_controller },
-		{ .run = kernel_b, .plan = 7, .cmdline = "plu.modules=none vfio_pci.enable_sriov=1 iommu=off intel_iommu=off" },
+		{ .run = kernel_b, .plan = 7, .cmdline = NO_IOMMU },
 	},
 };
 

@@ -29,7 +29,7 @@ static void print_row(const char *when, const char *file, const char *dma)
 	       TRANSLATED_IOVA, dma);
 }
 
-static const char *writes(unsigned int n, unsigned int n_lost)
+static const char *tell_writes(unsigned int n, unsigned int n_lost)
 {
 	static char text[64];
 
@@ -50,7 +50,7 @@ static const char *watch(void)
 	usleep(200000);
 	to = frame();
 
-	return writes((to - from) % TRANSLATED_NUMBERS, lost(from, to));
+	return tell_writes((to - from) % TRANSLATED_NUMBERS, count_lost(from, to));
 }
 
 static void kernel_a(void)
@@ -65,23 +65,23 @@ static void kernel_a(void)
 	iommu = iommu_init("iommufd");
 	prepare_controller(iommu);
 	path = (char *)vfio_pci_get_cdev_path(TRANSLATED_BDF);
-	device(controller(), "a USB controller: opened as %s, attached to a page table", path);
-	device(controller(), "a memfd is mapped for it: at 0x%lx, and really at 0x%llx",
+	device(usb_controller(), "a USB controller: opened as %s, attached to a page table", path);
+	device(usb_controller(), "a memfd is mapped for it: at 0x%lx, and really at 0x%llx",
 	       TRANSLATED_IOVA, (unsigned long long)plu_physical(schedule));
 	start_controller();
 	check(plu_wait_for(is_ahead, NULL), "it runs");
-	device(controller(), "is started, and writes to it once in each millisecond");
+	device(usb_controller(), "is started, and writes to it once in each millisecond");
 	print_row("A: opened", path, watch());
 
 	session = plu_session(SESSION);
 	check(!plu_try_preserve(session, memory.fd, TRANSLATED_TOKEN), "memory is preserved");
-	plu_preserve(session, controller());
-	step("session \"%s\": file and memory are preserved; the device is to keep running", SESSION);
+	plu_preserve(session, usb_controller());
+	step("session \"%s\": file and memory are preserved; the device keeps running", SESSION);
 	check(__iommu_unmap(iommu, &memory.region, NULL) == -EBUSY, "its page table is kept");
-	device(controller(), "its page table can't be changed any more: %s", strerror(EBUSY));
+	device(usb_controller(), "its page table can't be changed any more: %s", strerror(EBUSY));
 	print_row("A: preserved", path, watch());
 	plu_check("the device is outgoing");
-	uhci_prepare_at(controller(), schedule, false, iova_of);
+	uhci_prepare_at(usb_controller(), schedule, false, iova_of);
 	step("kexec: kernel A hands over to kernel B, and the device works on");
 	free(path);
 }
@@ -98,11 +98,11 @@ static void kernel_b(void)
 	plu_take_over();
 	ms = frame();
 	printf("demo: kernel B: gives the device back, %u ms later\n", ms);
-	vlu_bind(controller());
+	vlu_bind(usb_controller());
 	path = (char *)vfio_pci_get_cdev_path(TRANSLATED_BDF);
-	ret = vlu_try_open(controller());
+	ret = vlu_try_open(usb_controller());
 	check(ret == -EBUSY, "nobody else can open it");
-	device(controller(), "works on by the page table of kernel A; somebody opens %s: %s", path,
+	device(usb_controller(), "works on by kernel A's page table; somebody opens %s: %s", path,
 	       strerror(-ret));
 
 	session = plu_retrieve_session(SESSION);
@@ -110,18 +110,18 @@ static void kernel_b(void)
 	retrieve_memory(session, iommu);
 	step("session \"%s\" is retrieved: the monitor has its memory, and maps it again", SESSION);
 	to = frame();
-	away = lost(0, to);
+	away = count_lost(0, to);
 	snprintf(refused, sizeof(refused), "%s: %s", path, strerror(-ret));
-	print_row("B: not retrieved yet", refused, writes(to, away));
-	device(controller(), "has written %u times since kernel A's end, %u are lost", to, away);
+	print_row("B: not retrieved yet", refused, tell_writes(to, away));
+	device(usb_controller(), "has written %u times since then, %u are lost", to, away);
 
 	uhci_arm(schedule);
 	from = frame() + 1;
-	v = vlu_retrieve(session, controller(), iommu);
+	v = vlu_retrieve(session, usb_controller(), iommu);
 	usleep(100000);
 	to = frame();
-	device(controller(), "the file is bound, and attached to a new page table");
-	print_row("B: retrieved", "from the session", writes(to - from, lost(from, to)));
+	device(usb_controller(), "the file is bound, and attached to a new page table");
+	print_row("B: retrieved", "from the session", tell_writes(to - from, count_lost(from, to)));
 
 	plu_finish(session);
 	step("session \"%s\" finished: the device is an ordinary one", SESSION);
