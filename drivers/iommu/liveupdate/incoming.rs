@@ -148,7 +148,18 @@ pub(crate) fn is_any_in_use() -> bool {
 
 /// Looks for memory that a page table leads to, in ranges that do not overlap: the end of each, by
 /// its start.
-struct Find(RBTree<u64, u64>);
+pub(crate) struct Find(RBTree<u64, u64>);
+
+impl Find {
+    pub(crate) fn new(ranges: impl Iterator<Item = Range<u64>>) -> Result<Self> {
+        let mut tree = RBTree::new();
+
+        for range in ranges {
+            tree.try_create_and_insert(range.start, range.end, GFP_KERNEL)?;
+        }
+        Ok(Self(tree))
+    }
+}
 
 impl Visitor for Find {
     fn table(&mut self, address: u64) -> Result<Option<Page>> {
@@ -181,12 +192,8 @@ pub(crate) fn is_mapped(ranges: impl Iterator<Item = Range<u64>>) -> Result<bool
     let Some(in_use) = IN_USE.as_ref() else {
         return Ok(false);
     };
-    let mut find = Find(RBTree::new());
+    let mut find = Find::new(ranges)?;
 
-    for range in ranges {
-        find.0
-            .try_create_and_insert(range.start, range.end, GFP_KERNEL)?;
-    }
     for (record, _) in in_use.tables.lock().iter() {
         match table::visit(record.top, record.levels, &mut find) {
             Err(EEXIST) => return Ok(true),

@@ -32,6 +32,8 @@ mod hooks;
 mod incoming;
 mod outgoing;
 mod table;
+#[cfg(CONFIG_IOMMU_LIVEUPDATE_KUNIT_TEST)]
+mod tests;
 
 struct IommuLiveupdate;
 
