@@ -101,7 +101,7 @@ how_ended() {
 
 # deadline STAGES: seconds after which a guest hangs. Checks in the kernel make it many times slower.
 deadline() {
-	local seconds=$(( 60 + 45 * $1 ))
+	local seconds=$(( 60 + 75 * $1 ))
 	case $VARIANT in debug | kcsan) seconds=$(( seconds * 6 )) ;; esac
 	echo "$seconds"
 }
