@@ -17,13 +17,13 @@ use crate::{
         Memory, //
     },
     module::this_module,
-    new_mutex,
     prelude::*,
     sync::{
         lock::{
             mutex::MutexBackend,
             Guard, //
         },
+        LockClassKey,
         Mutex, //
     },
     types::{
@@ -219,6 +219,13 @@ impl<T: FileLifecycleBound> Deref for Outgoing<T> {
     }
 }
 
+/// The name and the class of the lock of all outgoing data. Lockdep wants both to be the same, but
+/// each crate that uses a generic function has a name of its own.
+#[inline(never)]
+fn lock_class() -> (&'static CStr, Pin<&'static LockClassKey>) {
+    (c"liveupdate_flb", crate::static_lock_class!())
+}
+
 /// The registration data of a [`FileLifecycleBound`], to be put into a `static`.
 ///
 /// Wraps the kernel's `struct liveupdate_flb`.
@@ -340,7 +347,11 @@ impl<T: FileLifecycleBound> Flb<T> {
                 is_frozen: false,
                 _pin: PhantomPinned,
             });
-            let outgoing = KBox::pin_init(new_mutex!(outgoing, "liveupdate_flb"), GFP_KERNEL)?;
+            let outgoing = {
+                let (name, key) = lock_class();
+
+                KBox::pin_init(Mutex::new(outgoing, name, key), GFP_KERNEL)?
+            };
 
             // INVARIANT: The object is a `Pin<KBox<Mutex<Outgoing<T>>>>`, with memory at that
             // address.
