@@ -104,9 +104,9 @@ bool iommu_liveupdate_is_any_restored(void);
  * @next: gives the next range of memory, a physical address and a size, or false
  * @arg: for @next
  *
- * Context: May sleep.
  * The ranges must not overlap.
  *
+ * Context: May sleep.
  * Return: true if a page table that was handed over, and is still in use, leads to any of
  *         the ranges; or if there is no memory to find out.
  */

@@ -31,7 +31,7 @@ pub(crate) struct Record {
     pub(crate) format: u8,
     pub(crate) levels: u8,
     pub(crate) scalable: u8,
-    reserved: [u8; 5],
+    pub(crate) reserved: [u8; 5],
 }
 
 static_assert!(size_of::<Record>() == size_of::<bindings::iommu_device_ser>());

@@ -7,8 +7,9 @@
 
 use crate::{
     abi::Record,
+    adopt,
     flb::FLB,
-    incoming, //
+    restored, //
 };
 use kernel::{
     bindings,
@@ -117,7 +118,7 @@ unsafe extern "C" fn iommu_liveupdate_for_each_device(
         return;
     };
 
-    incoming::for_each_device(unit, |record| {
+    adopt::for_each_device(unit, |record| {
         let device = record.in_c();
 
         // SAFETY: The caller guarantees that it can be called with `arg`.
@@ -139,7 +140,7 @@ unsafe extern "C" fn iommu_liveupdate_use_table(
     // SAFETY: The caller guarantees that it is valid.
     let record = Record::new(unsafe { &*device });
 
-    from_result(|| incoming::use_table(&record).map(|()| 0))
+    from_result(|| restored::use_table(&record).map(|()| 0))
 }
 
 /// Takes note that a domain of an IOMMU has the page table of a device no more, and frees it with the
@@ -157,7 +158,7 @@ unsafe extern "C" fn iommu_liveupdate_unuse_table(
     free: bool,
 ) {
     // SAFETY: The caller guarantees that it is valid.
-    incoming::unuse_table(&Record::new(unsafe { &*device }), free);
+    restored::unuse_table(&Record::new(unsafe { &*device }), free);
 }
 
 /// # Safety
@@ -166,7 +167,7 @@ unsafe extern "C" fn iommu_liveupdate_unuse_table(
 /// that C has declared are unsafe.
 #[export]
 unsafe extern "C" fn iommu_liveupdate_is_any_restored() -> bool {
-    incoming::is_any_in_use()
+    restored::is_any_in_use()
 }
 
 /// # Safety
@@ -189,5 +190,5 @@ unsafe extern "C" fn iommu_liveupdate_is_mapped(
         unsafe { next(arg, &mut address, &mut size) }.then(|| address..address + size)
     });
 
-    incoming::is_mapped(ranges).unwrap_or(true)
+    restored::is_mapped(ranges).unwrap_or(true)
 }

@@ -11,254 +11,56 @@ use crate::{
         Record,
         VERSION, //
     },
-    flb::FLB,
-    table::{
-        self,
-        Page,
-        Visitor, //
-    }, //
+    restored::is_handed_over, //
 };
-use core::ops::Range;
 use kernel::{
     bindings,
     kho::HandedOver,
-    new_mutex,
-    prelude::*,
-    rbtree::RBTree,
-    sync::{
-        atomic::{
-            Atomic,
-            Relaxed, //
-        },
-        Mutex,
-        SetOnce, //
-    }, //
+    prelude::*, //
 };
 
-/// Reads what was handed over, and frees it.
+/// Reads what was handed over, and frees it. If it can't be read, the memory stays as it is.
+///
+/// # Errors
+///
+/// `EINVAL`, which is logged, `ENOMEM`.
 pub(crate) fn read(hand_over: HandedOver<Devices>) -> Result<KVec<Record>> {
+    let unreadable = |error: Error| {
+        pr_err!(
+            "the hand-over cannot be read, all translation ends: error {}\n",
+            error.to_errno()
+        );
+        error
+    };
+
+    try_read(hand_over).map_err(unreadable)
+}
+
+fn try_read(hand_over: HandedOver<Devices>) -> Result<KVec<Record>> {
     let mut hand_over = hand_over.take_over()?;
     let mut records = KVec::new();
 
     if hand_over.record().version != VERSION {
-        pr_err!(
-            "the hand-over cannot be read: its version is {}\n",
-            hand_over.record().version
-        );
         return Err(EINVAL);
     }
     hand_over.for_each_entry(|record| -> Result { Ok(records.push(record, GFP_KERNEL)?) })?;
+    if records.len() != hand_over.record().nr_devices as usize {
+        return Err(EINVAL);
+    }
     hand_over.free();
     Ok(records)
 }
 
 impl Record {
     /// Whether it can be one of a device.
-    fn is_valid(&self) -> bool {
+    pub(crate) fn is_valid(&self) -> bool {
         const PAGE: u64 = bindings::PAGE_SIZE as u64;
 
         u32::from(self.format) == bindings::IOMMU_SER_VTDSS
             && (2..=5).contains(&self.levels)
             && self.scalable <= 1
+            && self.reserved == [0; 5]
             && self.top % PAGE == 0
             && is_handed_over(self.top)
-    }
-}
-
-/// Whether there is a page of the previous kernel at an address.
-fn is_handed_over(address: u64) -> bool {
-    let mut byte = 0u8;
-
-    // SAFETY: The function accepts any address, and there is room for a byte.
-    unsafe { bindings::kho_peek(address, (&raw mut byte).cast(), 1) == 0 }
-}
-
-/// The page tables that hardware has. They are still what the previous kernel has made.
-static IN_USE: SetOnce<Pin<KBox<InUse>>> = SetOnce::new();
-
-/// Page tables.
-#[pin_data]
-struct InUse {
-    /// With how many domains each is in: devices behind several IOMMUs may have the same.
-    #[pin]
-    tables: Mutex<KVec<(Record, usize)>>,
-    count: Atomic<i32>,
-}
-
-impl InUse {
-    /// Counts a domain with the page table of a device.
-    fn add(record: &Record) -> Result {
-        if IN_USE.as_ref().is_none() {
-            // This comes first, and is called for one IOMMU after the other.
-            IN_USE.populate(KBox::pin_init(
-                pin_init!(Self {
-                    tables <- new_mutex!(KVec::new(), "iommu_liveupdate_in_use"),
-                    count: Atomic::new(0),
-                }),
-                GFP_KERNEL,
-            )?);
-        }
-
-        let this = IN_USE.as_ref().ok_or(ENOMEM)?;
-        let mut tables = this.tables.lock();
-
-        match tables.iter_mut().find(|(table, _)| table.top == record.top) {
-            Some((_, domains)) => *domains += 1,
-            None => {
-                tables.push((*record, 1), GFP_KERNEL)?;
-                this.count.add(1, Relaxed);
-            }
-        }
-        Ok(())
-    }
-
-    /// Counts one less. Tells whether that was the last.
-    fn remove(record: &Record) -> bool {
-        let Some(this) = IN_USE.as_ref() else {
-            return false;
-        };
-        let mut tables = this.tables.lock();
-        let before = tables.len();
-
-        tables.retain(|(table, domains)| {
-            *domains -= usize::from(table.top == record.top);
-            *domains != 0
-        });
-
-        let is_last = tables.len() < before;
-
-        if is_last {
-            this.count.add(-1, Relaxed);
-        }
-        is_last
-    }
-}
-
-/// Takes note that hardware has the page table of a device.
-pub(crate) fn use_table(record: &Record) -> Result {
-    InUse::add(record)
-}
-
-/// Whether hardware has a page table of the previous kernel.
-pub(crate) fn is_any_in_use() -> bool {
-    IN_USE
-        .as_ref()
-        .is_some_and(|in_use| in_use.count.load(Relaxed) != 0)
-}
-
-/// Looks for memory that a page table leads to, in ranges that do not overlap: the end of each, by
-/// its start.
-pub(crate) struct Find(RBTree<u64, u64>);
-
-impl Find {
-    pub(crate) fn new(ranges: impl Iterator<Item = Range<u64>>) -> Result<Self> {
-        let mut tree = RBTree::new();
-
-        for range in ranges {
-            tree.try_create_and_insert(range.start, range.end, GFP_KERNEL)?;
-        }
-        Ok(Self(tree))
-    }
-}
-
-impl Visitor for Find {
-    fn table(&mut self, address: u64) -> Result<Option<Page>> {
-        // SAFETY: Hardware still has the page table, so that it isn't freed before the lock of
-        // these is dropped, which the caller holds.
-        Ok(is_handed_over(address).then(|| unsafe { Page::new(address) }))
-    }
-
-    fn leaf(&mut self, _iova: u64, address: u64, size: u64) -> Result {
-        // If any overlaps, so does the last one that begins before its end.
-        let last = match self.0.cursor_lower_bound(&(address + size)) {
-            Some(next) => next.peek_prev().map(|(_, end)| *end),
-            None => self.0.cursor_back().map(|last| *last.current().1),
-        };
-
-        match last {
-            Some(end) if end > address => Err(EEXIST),
-            _ => Ok(()),
-        }
-    }
-}
-
-/// Whether a page table of the previous kernel that hardware has leads to any of some ranges of
-/// memory, which don't overlap.
-///
-/// # Errors
-///
-/// `ENOMEM`.
-pub(crate) fn is_mapped(ranges: impl Iterator<Item = Range<u64>>) -> Result<bool> {
-    let Some(in_use) = IN_USE.as_ref() else {
-        return Ok(false);
-    };
-    let mut find = Find::new(ranges)?;
-
-    for (record, _) in in_use.tables.lock().iter() {
-        match table::visit(record.top, record.levels, &mut find) {
-            Err(EEXIST) => return Ok(true),
-            result => result?,
-        }
-    }
-    Ok(false)
-}
-
-/// Calls `f` for each device of the IOMMU whose registers are at `unit`. It says whether it could
-/// do something with it.
-pub(crate) fn for_each_device(unit: u64, mut f: impl FnMut(&Record) -> Result) {
-    let records = match FLB.incoming() {
-        Ok(records) => records,
-        // No kernel has handed anything over, or no device that is translated.
-        Err(_) => return,
-    };
-    let Ok(records) = records.object() else {
-        return;
-    };
-
-    for record in records.iter().filter(|record| record.unit == unit) {
-        let result = if record.is_valid() {
-            f(record)
-        } else {
-            Err(EINVAL)
-        };
-
-        match result {
-            Ok(()) => pr_info!("{record}: its translation goes on\n"),
-            Err(error) => pr_err!(
-                "{record}: its translation ends: error {}\n",
-                error.to_errno()
-            ),
-        }
-    }
-}
-
-/// Takes over the tables that it visits, and frees them.
-struct Free;
-
-impl Visitor for Free {
-    fn table(&mut self, address: u64) -> Result<Option<Page>> {
-        // SAFETY: The function accepts any address.
-        let folio = unsafe { bindings::kho_try_restore_folio(address, bindings::PAGE_SIZE) };
-
-        // SAFETY: If there is one, it was just restored, and is ours until it is put.
-        Ok((!folio.is_null()).then(|| unsafe { Page::new(address) }))
-    }
-
-    fn leaf(&mut self, _iova: u64, _address: u64, _size: u64) -> Result {
-        Ok(())
-    }
-
-    fn left(&mut self, page: Page) {
-        // SAFETY: It is one that `table()` has restored, to which nobody else has a reference.
-        unsafe { bindings::folio_put(bindings::virt_to_folio(page.as_ptr())) };
-    }
-}
-
-/// Takes note that a domain has the page table of a device no more. It is freed with the last one,
-/// if that is to be so. What it maps is none of its own.
-pub(crate) fn unuse_table(record: &Record, free: bool) {
-    if InUse::remove(record) && free {
-        // It gives no error.
-        let _ = table::visit(record.top, record.levels, &mut Free);
     }
 }

@@ -13,24 +13,33 @@
 //! - [`device`]: a device, as far as its IOMMU is concerned.
 //! - [`outgoing`]: what this kernel hands over.
 //! - [`incoming`]: what this kernel was handed.
+//! - [`adopt`]: which of it is for which IOMMU.
+//! - [`restored`]: page tables of the previous kernel that hardware still has.
 //! - [`table`]: page tables, as hardware reads them.
 //! - [`flb`]: what the Live Update Orchestrator calls.
 //!
 //! # Locks
 //!
-//! From the outside in: what the callers hold, LUO's mutex of the data, the lock of the outgoing
-//! data, the mutex of an IOMMU group, those of KHO and of what the kernel allocates memory with.
+//! From the outside in, in the old kernel: what LUO holds when it calls a driver, vfio-pci's lock of
+//! its devices, an iommufd's lock of a group, LUO's mutex of the outgoing data, the lock of that data,
+//! the mutex of an IOMMU group, those of KHO and of what the kernel allocates memory with.
+//!
+//! In the new one: `dmar_global_lock`, or the mutex of an IOMMU group; `restored_lock` in
+//! `intel/liveupdate.c`, with which LUO's mutex of the incoming data is not taken; `did_lock` of the
+//! unit, and the lock of page tables that are in use; KHO's.
 //!
 //! C header: [`include/linux/iommu_liveupdate.h`](srctree/include/linux/iommu_liveupdate.h)
 
 use kernel::prelude::*;
 
 mod abi;
+mod adopt;
 mod device;
 mod flb;
 mod hooks;
 mod incoming;
 mod outgoing;
+mod restored;
 mod table;
 #[cfg(CONFIG_IOMMU_LIVEUPDATE_KUNIT_TEST)]
 mod tests;

@@ -5,7 +5,7 @@
 //! What hardware makes of them is tested by `tools/testing/selftests/vfio_liveupdate/`.
 
 use crate::{
-    incoming::Find,
+    restored::Find,
     table::{
         decode,
         size,

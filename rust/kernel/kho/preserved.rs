@@ -51,7 +51,8 @@ impl Drop for Preserved {
 // SAFETY: A folio can be unpreserved on any thread.
 unsafe impl Send for Preserved {}
 
-/// Tells whether a range of physical memory will be left alone by the next kernel, all of it.
+/// Tells whether a range of physical memory will be left alone by the next kernel, all of it. No
+/// memory is where there can't be any.
 ///
 /// `order` is in which order of pages to look first, 0 at first; it is changed, for what is asked
 /// next. What is preserved may be unpreserved right after that: see [`unpreserved`].
@@ -59,7 +60,8 @@ unsafe impl Send for Preserved {}
 /// Context: May sleep.
 #[inline]
 pub fn is_preserved(address: u64, size: u64, order: &mut u32) -> bool {
-    // SAFETY: The function accepts any range, and `order` can be written to.
+    // SAFETY: The function takes a range that has no end, and an order that is too large, for what
+    // they are; and `order` can be written to.
     unsafe { bindings::kho_is_preserved(address, size, order) }
 }
 
@@ -72,6 +74,8 @@ pub fn is_preserved(address: u64, size: u64, order: &mut u32) -> bool {
 ///
 /// // Nobody preserves what is at the start of memory.
 /// assert!(!kho::is_preserved(0, 4096, &mut 0));
+/// assert!(!kho::is_preserved(u64::MAX - 4095, 8192, &mut 0));
+/// assert!(!kho::is_preserved(0, 4096, &mut u32::MAX));
 ///
 /// let before = kho::unpreserved();
 ///

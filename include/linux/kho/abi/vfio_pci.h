@@ -40,7 +40,8 @@
  * struct vfio_pci_ser - A file of vfio-pci that a kernel preserved
  * @version:  %VFIO_PCI_SER_VERSION. Read before anything else, hence never moved
  *            or resized.
- * @flags:    %VFIO_PCI_SER_RUNNING, with it %VFIO_PCI_SER_TRANSLATED, or 0. Who finds another bit set can't read it.
+ * @flags:    %VFIO_PCI_SER_RUNNING, with it %VFIO_PCI_SER_TRANSLATED, or 0. Who finds
+ *            another bit set can't read it.
  * @domain:   PCI segment of the device.
  * @bdf:      Bus, device and function number, as pci_dev_id() puts them together.
  * @vendor:   Vendor ID of the device.

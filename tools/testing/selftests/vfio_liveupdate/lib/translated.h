@@ -6,6 +6,8 @@
 #ifndef _SELFTESTS_VFIO_LIVEUPDATE_TRANSLATED_H
 #define _SELFTESTS_VFIO_LIVEUPDATE_TRANSLATED_H
 
+#include <errno.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "uhci.h"
@@ -77,8 +79,28 @@ static inline void goes_on(const char *what)
 	plu_ok(to != from && !count_lost(from, to), "%s: it writes from %u to %u", what, from, to);
 }
 
-/* Does it not write any more? */
+static inline bool have_passed(void *from)
+{
+	return (frame() - *(unsigned int *)from) % TRANSLATED_NUMBERS > TRANSLATED_FIRST;
+}
+
+/* Does it not write any more, though its frames go on? */
 static inline bool is_silent(void)
+{
+	unsigned int from = frame();
+
+	uhci_arm(schedule);
+	if (!plu_wait_for(have_passed, &from))
+		plu_bail("its frames do not go on");
+
+	return !uhci_done(schedule);
+}
+
+/*
+ * Does it not write any more, when its frames can't be seen, or do not go on? With
+ * TRANSLATED_QEMU they would be as many as milliseconds.
+ */
+static inline bool is_stopped(void)
 {
 	uhci_arm(schedule);
 	usleep(50000);
@@ -124,6 +146,61 @@ static inline void lost_nothing_over_jump(void)
 
 	plu_ok(to > TRANSLATED_FIRST && to < UHCI_NR_FRAMES && !count_lost(0, to),
 	       "it has written to %u, and lost nothing over the jump", to);
+}
+
+/* The whole way, from one kernel to the next: so many results each. */
+#define WHOLE_WAY_A	4
+#define WHOLE_WAY_B	7
+
+static inline void whole_way_a(const char *name)
+{
+	int session;
+
+	vlu_load_driver(false);
+	plu_find_devices(1);
+	prepare_controller(iommu_init("iommufd"));
+	start_controller();
+	plu_ok(plu_wait_for(is_ahead, NULL), "it runs");
+	goes_on("translated");
+	uhci_prepare_at(usb_controller(), schedule, false, iova_of);
+
+	session = plu_session(name);
+	plu_gives(plu_try_preserve(session, memory.fd, TRANSLATED_TOKEN), 0, "memory is preserved");
+	plu_preserve(session, usb_controller());
+	plu_check("it is outgoing");
+}
+
+static inline void whole_way_b(const char *name)
+{
+	struct vfio_pci_device *v;
+	unsigned int from, to;
+	struct iommu *iommu;
+	int session;
+
+	vlu_load_driver(false);
+	plu_take_over();
+	vlu_bind(usb_controller());
+	session = plu_retrieve_session(name);
+	iommu = iommu_init("iommufd");
+	retrieve_memory(session, iommu);
+	lost_nothing_over_jump();
+	goes_on("before it is retrieved");
+
+	plu_gives(vlu_try_finish(session), -EBUSY, "its session can't be finished");
+	uhci_arm(schedule);
+	from = frame() + 1;
+	v = vlu_retrieve(session, usb_controller(), iommu);
+	to = frame();
+	/* As the entry is cleared and set, some may be. */
+	plu_say("%u of %u lost while it was attached", count_lost(from, to),
+		(to - from) % TRANSLATED_NUMBERS);
+	goes_on("attached to a new page table");
+	plu_gives(vlu_try_finish(session), 0, "now it can");
+	goes_on("finished");
+
+	iommu_unmap(iommu, &memory.region);
+	plu_ok(is_silent(), "the new page table is in force");
+	vfio_pci_device_cleanup(v);
 }
 
 #endif /* _SELFTESTS_VFIO_LIVEUPDATE_TRANSLATED_H */

@@ -12,55 +12,14 @@ static const char *topology(void)
 	return TRANSLATED_QEMU("", "");
 }
 
-#define SESSION		"translated"
-
 static void kernel_a(void)
 {
-	int session;
-
-	vlu_load_driver(false);
-	plu_find_devices(1);
-	prepare_controller(iommu_init("iommufd"));
-	start_controller();
-	plu_ok(plu_wait_for(is_ahead, NULL), "it runs");
-	goes_on("translated");
-	uhci_prepare_at(usb_controller(), schedule, false, iova_of);
-
-	session = plu_session(SESSION);
-	plu_gives(plu_try_preserve(session, memory.fd, TRANSLATED_TOKEN), 0, "memory is preserved");
-	plu_preserve(session, usb_controller());
-	plu_check("it is outgoing");
+	whole_way_a("translated");
 }
 
 static void kernel_b(void)
 {
-	struct vfio_pci_device *v;
-	unsigned int from, to;
-	struct iommu *iommu;
-	int session;
-
-	vlu_load_driver(false);
-	plu_take_over();
-	vlu_bind(usb_controller());
-	session = plu_retrieve_session(SESSION);
-	iommu = iommu_init("iommufd");
-	retrieve_memory(session, iommu);
-	lost_nothing_over_jump();
-	goes_on("before it is retrieved");
-
-	plu_gives(vlu_try_finish(session), -EBUSY, "its session can't be finished");
-	uhci_arm(schedule);
-	from = frame() + 1;
-	v = vlu_retrieve(session, usb_controller(), iommu);
-	to = frame();
-	plu_say("%u of %u lost while it was attached", count_lost(from, to), to - from);
-	goes_on("attached to a new page table");
-	plu_gives(vlu_try_finish(session), 0, "now it can");
-	goes_on("finished");
-
-	iommu_unmap(iommu, &memory.region);
-	plu_ok(is_silent(), "the new page table is in force");
-	vfio_pci_device_cleanup(v);
+	whole_way_b("translated");
 }
 
 static const struct plu_test test = {
@@ -68,9 +27,9 @@ static const struct plu_test test = {
 	.qemu = topology,
 	.also = uhci_ids,
 	.stage = {
-		{ .run = kernel_a, .plan = 4, .cmdline = VLU_CMDLINE,
+		{ .run = kernel_a, .plan = WHOLE_WAY_A, .cmdline = VLU_CMDLINE,
 		  .before_jump = start_controller },
-		{ .run = kernel_b, .plan = 7, .cmdline = VLU_CMDLINE },
+		{ .run = kernel_b, .plan = WHOLE_WAY_B, .cmdline = VLU_CMDLINE },
 	},
 };
 

@@ -53,7 +53,7 @@ static void kernel_b(void)
 
 	close(fd);
 	close(bind.iommufd);
-	plu_ok(is_silent(), "its file is closed, and it does not write any more");
+	plu_ok(is_stopped(), "its file is closed, and it does not write any more");
 	plu_gives(vlu_try_finish(session), 0, "its session can be finished");
 	plu_gives(fallocate(memory.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 4096), 0,
 		  "memory can be freed");
