@@ -84,6 +84,8 @@ race == "" && !splat && !said && (line ~ /^(WARNING|BUG): / || line ~ /(KASAN|UB
 	line ~ /^unreferenced object/ || line ~ /sysfs: cannot create duplicate|ODEBUG: / || line ~ /rust_kernel: panicked|panicked at/) {
 	bad("the kernel complained: " line)
 }
+# What an IOMMU keeps a device from, which nobody expected to try
+!said && line ~ /^DMAR: \[(DMA|INTR-REMAP)/ { bad("a device was blocked: " line) }
 panic != "" && line ~ /Kernel panic - not syncing/ && index(line, panic) {
 	panicked = 1
 	next

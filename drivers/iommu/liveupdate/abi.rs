@@ -13,6 +13,7 @@ use kernel::{
         Format,
         Link, //
     },
+    pci::Address,
     prelude::*, //
 };
 
@@ -60,6 +61,14 @@ impl Record {
         }
     }
 
+    /// Where the device is, whose requester ID is its own.
+    pub(crate) fn address(&self) -> Address {
+        Address {
+            domain: self.segment,
+            bdf: self.requester,
+        }
+    }
+
     /// The same for C.
     pub(crate) fn in_c(&self) -> bindings::iommu_device_ser {
         bindings::iommu_device_ser {
@@ -78,15 +87,7 @@ impl Record {
 
 impl fmt::Display for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (bus, devfn) = (self.requester >> 8, self.requester & 0xff);
-
-        f.write_fmt(fmt!(
-            "{:04x}:{bus:02x}:{:02x}.{:x} of the IOMMU at {:#x}",
-            self.segment,
-            devfn >> 3,
-            devfn & 7,
-            self.unit
-        ))
+        f.write_fmt(fmt!("{} of the IOMMU at {:#x}", self.address(), self.unit))
     }
 }
 

@@ -20,13 +20,15 @@ pub(crate) fn for_each_device(unit: u64, mut f: impl FnMut(&Record) -> Result) {
         return;
     };
 
-    for record in records.iter().filter(|record| record.unit == unit) {
+    for device in records.iter().filter(|device| device.record.unit == unit) {
+        let record = &device.record;
         let result = if record.is_valid() {
             f(record)
         } else {
             Err(EINVAL)
         };
 
+        device.set_outcome(result);
         match result {
             Ok(()) => pr_info!("{record}: its translation goes on\n"),
             Err(error) => pr_err!(

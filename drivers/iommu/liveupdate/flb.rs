@@ -6,10 +6,12 @@
 use crate::{
     abi::{
         Devices,
-        Header,
-        Record, //
+        Header, //
     },
-    incoming,
+    incoming::{
+        self,
+        Incoming, //
+    },
     outgoing::Outgoing, //
 };
 use kernel::{
@@ -31,7 +33,7 @@ pub(crate) struct Translated;
 impl FileLifecycleBound for Translated {
     type Format = Devices;
     type Outgoing = Outgoing;
-    type Incoming = KVec<Record>;
+    type Incoming = KVec<Incoming>;
 
     fn preserve() -> Result<(Header, Outgoing)> {
         Ok((Header::new(), Outgoing::new()))
@@ -51,7 +53,7 @@ impl FileLifecycleBound for Translated {
         outgoing.keep(false);
     }
 
-    fn retrieve(hand_over: HandedOver<Devices>) -> Result<KVec<Record>> {
+    fn retrieve(hand_over: HandedOver<Devices>) -> Result<KVec<Incoming>> {
         incoming::read(hand_over)
     }
 }

@@ -16,15 +16,58 @@ use crate::{
 use kernel::{
     bindings,
     kho::HandedOver,
-    prelude::*, //
+    prelude::*,
+    sync::atomic::{
+        Atomic,
+        Relaxed, //
+    }, //
 };
+
+/// A device that was handed over.
+pub(crate) struct Incoming {
+    pub(crate) record: Record,
+    outcome: Atomic<i32>,
+}
+
+/// What has become of it when the driver of its IOMMU asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// None did.
+    NotAsked,
+    /// Its translation goes on.
+    GoesOn,
+    /// This was in the way.
+    Ends(Error),
+}
+
+impl Incoming {
+    fn new(record: Record) -> Self {
+        Self {
+            record,
+            outcome: Atomic::new(1),
+        }
+    }
+
+    pub(crate) fn outcome(&self) -> Outcome {
+        match self.outcome.load(Relaxed) {
+            1 => Outcome::NotAsked,
+            0 => Outcome::GoesOn,
+            error => Outcome::Ends(Error::from_errno(error)),
+        }
+    }
+
+    pub(crate) fn set_outcome(&self, result: Result) {
+        self.outcome
+            .store(result.map_or_else(Error::to_errno, |()| 0), Relaxed);
+    }
+}
 
 /// Reads what was handed over, and frees it. If it can't be read, the memory stays as it is.
 ///
 /// # Errors
 ///
 /// `EINVAL`, which is logged, `ENOMEM`.
-pub(crate) fn read(hand_over: HandedOver<Devices>) -> Result<KVec<Record>> {
+pub(crate) fn read(hand_over: HandedOver<Devices>) -> Result<KVec<Incoming>> {
     let unreadable = |error: Error| {
         pr_err!(
             "the hand-over cannot be read, all translation ends: error {}\n",
@@ -36,14 +79,16 @@ pub(crate) fn read(hand_over: HandedOver<Devices>) -> Result<KVec<Record>> {
     try_read(hand_over).map_err(unreadable)
 }
 
-fn try_read(hand_over: HandedOver<Devices>) -> Result<KVec<Record>> {
+fn try_read(hand_over: HandedOver<Devices>) -> Result<KVec<Incoming>> {
     let mut hand_over = hand_over.take_over()?;
     let mut records = KVec::new();
 
     if hand_over.record().version != VERSION {
         return Err(EINVAL);
     }
-    hand_over.for_each_entry(|record| -> Result { Ok(records.push(record, GFP_KERNEL)?) })?;
+    hand_over.for_each_entry(|record| -> Result {
+        Ok(records.push(Incoming::new(record), GFP_KERNEL)?)
+    })?;
     if records.len() != hand_over.record().nr_devices as usize {
         return Err(EINVAL);
     }

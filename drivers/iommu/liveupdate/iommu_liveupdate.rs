@@ -17,6 +17,7 @@
 //! - [`restored`]: page tables of the previous kernel that hardware still has.
 //! - [`table`]: page tables, as hardware reads them.
 //! - [`flb`]: what the Live Update Orchestrator calls.
+//! - [`debugfs`]: all of this, for people to see.
 //!
 //! # Locks
 //!
@@ -34,6 +35,7 @@ use kernel::prelude::*;
 
 mod abi;
 mod adopt;
+mod debugfs;
 mod device;
 mod flb;
 mod hooks;
@@ -44,11 +46,15 @@ mod table;
 #[cfg(CONFIG_IOMMU_LIVEUPDATE_KUNIT_TEST)]
 mod tests;
 
-struct IommuLiveupdate;
+struct IommuLiveupdate {
+    _debugfs: Pin<KBox<debugfs::Files>>,
+}
 
 impl kernel::Module for IommuLiveupdate {
     fn init(_module: &'static ThisModule) -> Result<Self> {
-        Ok(Self)
+        Ok(Self {
+            _debugfs: KBox::pin_init(debugfs::Files::new(), GFP_KERNEL)?,
+        })
     }
 }
 

@@ -37,7 +37,7 @@ struct Table {
     top: u64,
     levels: u8,
     users: usize,
-    _folios: KVVec<Preserved>,
+    folios: KVVec<Preserved>,
     /// How often memory had been unpreserved when all that it maps was seen to be preserved.
     checked: Option<usize>,
 }
@@ -154,6 +154,16 @@ impl Outgoing {
         self.devices.iter().map(|kept| kept.described.record)
     }
 
+    /// The same, with how many pages of tables are preserved for it, some perhaps for others, too.
+    pub(crate) fn sizes(&self) -> impl Iterator<Item = (Record, usize)> + '_ {
+        self.devices.iter().map(|kept| {
+            let record = kept.described.record;
+            let tables = self.tables.iter().filter(|table| table.top == record.top);
+
+            (record, tables.map(|table| table.folios.len()).sum())
+        })
+    }
+
     /// Says whether translation goes on when the kernel is replaced.
     pub(crate) fn keep(&self, keep: bool) {
         for kept in &self.devices {
@@ -263,7 +273,7 @@ impl Outgoing {
                 top: record.top,
                 levels: record.levels,
                 users: 1,
-                _folios: folios.0,
+                folios: folios.0,
                 checked: None,
             },
             GFP_KERNEL,

@@ -7,6 +7,8 @@
 
 #include "translated.h"
 
+static struct controller usb = { .bdf = TRANSLATED_BDF, .token = TRANSLATED_TOKEN };
+
 static const char *topology(void)
 {
 	return TRANSLATED_QEMU("", "");
@@ -14,12 +16,17 @@ static const char *topology(void)
 
 static void kernel_a(void)
 {
-	whole_way_a("translated");
+	whole_way_a(&usb, "translated");
 }
 
 static void kernel_b(void)
 {
-	whole_way_b("translated");
+	whole_way_b(&usb, "translated");
+}
+
+static void start(void)
+{
+	start_controller(&usb);
 }
 
 static const struct plu_test test = {
@@ -28,7 +35,7 @@ static const struct plu_test test = {
 	.also = uhci_ids,
 	.stage = {
 		{ .run = kernel_a, .plan = WHOLE_WAY_A, .cmdline = VLU_CMDLINE,
-		  .before_jump = start_controller },
+		  .before_jump = start },
 		{ .run = kernel_b, .plan = WHOLE_WAY_B, .cmdline = VLU_CMDLINE },
 	},
 };

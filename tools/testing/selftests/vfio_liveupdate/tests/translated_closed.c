@@ -13,6 +13,8 @@
 
 #include "translated.h"
 
+static struct controller usb = TRANSLATED_CONTROLLER;
+
 static const char *topology(void)
 {
 	return TRANSLATED_QEMU(",x-scalable-mode=on", "");
@@ -27,10 +29,10 @@ static void kernel_a(void)
 
 	vlu_load_driver(false);
 	plu_find_devices(1);
-	prepare_controller(iommu_init("iommufd"));
+	prepare_controller(&usb, iommu_init("iommufd"));
 	session = plu_session(SESSION);
-	plu_gives(plu_try_preserve(session, memory.fd, TRANSLATED_TOKEN), 0, "memory is preserved");
-	plu_preserve(session, usb_controller());
+	plu_gives(preserve_memory(session, &usb), 0, "memory is preserved");
+	plu_preserve(session, controller_device(&usb));
 	plu_check("it is outgoing");
 }
 
@@ -41,22 +43,27 @@ static void kernel_b(void)
 
 	vlu_load_driver(false);
 	plu_take_over();
-	vlu_bind(usb_controller());
+	vlu_bind(controller_device(&usb));
 	session = plu_retrieve_session(SESSION);
-	retrieve_memory(session, NULL);
-	lost_nothing_over_jump();
-	fd = plu_retrieve_fd(session, usb_controller()->token);
+	retrieve_memory(session, &usb, NULL);
+	lost_nothing_over_jump(&usb);
+	fd = plu_retrieve_fd(session, controller_device(&usb)->token);
 	bind.iommufd = open("/dev/iommu", O_RDWR);
 	plu_ok(fd >= 0 && !ioctl(fd, VFIO_DEVICE_BIND_IOMMUFD, &bind), "its file is bound");
-	goes_on("bound");
+	goes_on(&usb, "bound");
 	plu_gives(vlu_try_finish(session), -EBUSY, "its session can't be finished");
 
 	close(fd);
 	close(bind.iommufd);
-	plu_ok(is_stopped(), "its file is closed, and it does not write any more");
+	plu_ok(is_stopped(&usb), "its file is closed, and it does not write any more");
 	plu_gives(vlu_try_finish(session), 0, "its session can be finished");
-	plu_gives(fallocate(memory.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 4096), 0,
+	plu_gives(fallocate(usb.memory.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 4096), 0,
 		  "memory can be freed");
+}
+
+static void start(void)
+{
+	start_controller(&usb);
 }
 
 static const struct plu_test test = {
@@ -64,7 +71,7 @@ static const struct plu_test test = {
 	.qemu = topology,
 	.also = uhci_ids,
 	.stage = {
-		{ .run = kernel_a, .plan = 2, .cmdline = CMDLINE, .before_jump = start_controller },
+		{ .run = kernel_a, .plan = 2, .cmdline = CMDLINE, .before_jump = start },
 		{ .run = kernel_b, .plan = 7, .cmdline = CMDLINE },
 	},
 };

@@ -12,6 +12,8 @@
 
 #include "translated.h"
 
+static struct controller usb = { .bdf = TRANSLATED_BDF, .token = TRANSLATED_TOKEN };
+
 static const char *topology(void)
 {
 	/* What it has lost does not matter. */
@@ -153,11 +155,11 @@ static void prepare(void)
 {
 	int session;
 
-	prepare_controller(iommu_init("iommufd"));
+	prepare_controller(&usb, iommu_init("iommufd"));
 	session = plu_session(SESSION);
-	if (plu_try_preserve(session, memory.fd, TRANSLATED_TOKEN))
+	if (preserve_memory(session, &usb))
 		plu_bail("memory can't be preserved");
-	plu_preserve(session, usb_controller());
+	plu_preserve(session, controller_device(&usb));
 	plu_when_written(damage);
 }
 
@@ -167,24 +169,26 @@ static void find(const char *what)
 	struct iommu *iommu;
 	int session;
 
-	vlu_bind(usb_controller());
+	vlu_bind(controller_device(&usb));
 	session = plu_retrieve_session(SESSION);
 	iommu = iommu_init("iommufd");
-	retrieve_memory(session, iommu);
-	plu_ok(is_silent(), "the record is of %s: it can't write any more", what);
-	v = vlu_retrieve(session, usb_controller(), iommu);
+	retrieve_memory(session, &usb, iommu);
+	plu_ok(is_silent(&usb) && has_canary(&usb) && !is_in_state(&usb, "incoming", "restored"),
+	       "the record is of %s: it can't write any more", what);
+	v = vlu_retrieve(session, controller_device(&usb), iommu);
 	plu_ok(vlu_get_origin(v->fd) == VFIO_DEVICE_LIVEUPDATE_NEEDS_IOMMU,
 	       "its user is told that it has not gone on");
 	plu_gives(vlu_try_finish(session), 0, "and can finish its session");
 	vfio_pci_device_cleanup(v);
 	iommu_cleanup(iommu);
 	close(session);
-	usb_controller()->fd = -1;
+	controller_device(&usb)->fd = -1;
 }
 
 static void run(void)
 {
 	vlu_load_driver(false);
+	expect_faults();
 	if (plu.stage == 1) {
 		plu_find_devices(1);
 	} else {
@@ -196,15 +200,20 @@ static void run(void)
 	plu_ok(true, "that was stage %u", plu.stage);
 }
 
+static void start(void)
+{
+	start_controller(&usb);
+}
+
 static const struct plu_test test = {
 	.name = "translated_damaged",
 	.qemu = topology,
 	.also = uhci_ids,
 	.stage = {
 		{ .run = run, .plan = 1, .cmdline = VLU_CMDLINE_RECORDS,
-		  .before_jump = start_controller },
+		  .before_jump = start },
 		{ .run = run, .plan = 4, .cmdline = VLU_CMDLINE_RECORDS,
-		  .before_jump = start_controller },
+		  .before_jump = start },
 	},
 	.nr_stages = nr_stages,
 };

@@ -17,6 +17,8 @@
 
 #include "translated.h"
 
+static struct controller usb = TRANSLATED_CONTROLLER;
+
 static const char *topology(void)
 {
 	return TRANSLATED_QEMU("", "");
@@ -75,7 +77,7 @@ static struct dma_region other = {
 static void is_immutable(struct vfio_pci_device *v, struct iommu *iommu)
 {
 	plu_gives(__iommu_map(iommu, &other), -EBUSY, "nothing more can be mapped");
-	plu_gives(__iommu_unmap(iommu, &memory.region, NULL), -EBUSY, "nor less");
+	plu_gives(__iommu_unmap(iommu, &usb.page[0], NULL), -EBUSY, "nor less");
 	plu_gives(attach(v->fd, new_ioas(iommu)), -EBUSY, "it can't be attached elsewhere");
 	plu_gives(detach(v->fd), -EBUSY, "nor detached");
 	plu_gives(destroy(iommu, iommu->ioas_id), -EBUSY, "its page table can't go");
@@ -102,12 +104,12 @@ static void kernel_a(void)
 	vlu_load_driver(false);
 	plu_find_devices(1);
 	iommu = iommu_init("iommufd");
-	v = prepare_controller(iommu);
+	v = prepare_controller(&usb, iommu);
 	other.vaddr = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_ANONYMOUS | MAP_PRIVATE, -1, 0);
 	iommu_map(iommu, &other);
 
 	devices = plu_session(DEVICES);
-	plu_preserve(devices, usb_controller());
+	plu_preserve(devices, controller_device(&usb));
 	is_immutable(v, iommu);
 	refuses_to_jump(OTHER_IOVA);
 	plu_close_session(devices);
@@ -115,9 +117,9 @@ static void kernel_a(void)
 	plu_check("when it is not preserved any more, its page table can be changed");
 
 	devices = plu_session(DEVICES);
-	plu_preserve(devices, usb_controller());
+	plu_preserve(devices, controller_device(&usb));
 	refuses_to_jump(TRANSLATED_IOVA);
-	plu_gives(plu_try_preserve(plu_session(MEMORY), memory.fd, TRANSLATED_TOKEN), 0,
+	plu_gives(preserve_memory(plu_session(MEMORY), &usb), 0,
 		  "its memory is preserved, in another session");
 	if (ftruncate(unrelated, PAGE) || plu_try_preserve(plu_session(UNRELATED), unrelated, 1))
 		plu_bail("cannot preserve other memory");
@@ -126,7 +128,7 @@ static void kernel_a(void)
 
 static int punch_hole(void)
 {
-	return result(fallocate(memory.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, PAGE));
+	return result(fallocate(usb.memory.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, PAGE));
 }
 
 static void kernel_b(void)
@@ -137,29 +139,34 @@ static void kernel_b(void)
 
 	vlu_load_driver(false);
 	plu_take_over();
-	vlu_bind(usb_controller());
+	vlu_bind(controller_device(&usb));
 	plu_gives(vlu_try_finish(plu_retrieve_session(UNRELATED)), 0,
 		  "a session of other memory can be finished");
 	mem = plu_retrieve_session(MEMORY);
 	plu_gives(vlu_try_finish(mem), -EBUSY,
 		  "the memory's session can't be finished, be it retrieved or not");
 	iommu = iommu_init("iommufd");
-	retrieve_memory(mem, iommu);
-	lost_nothing_over_jump();
+	retrieve_memory(mem, &usb, iommu);
+	lost_nothing_over_jump(&usb);
 	plu_gives(vlu_try_finish(mem), -EBUSY, "nor when it is");
 	plu_gives(punch_hole(), -EPERM, "no part of it can be freed");
-	plu_gives(result(ftruncate(memory.fd, 0)), -EPERM, "nor all");
+	plu_gives(result(ftruncate(usb.memory.fd, 0)), -EPERM, "nor all");
 
 	devices = plu_retrieve_session(DEVICES);
 	plu_gives(vlu_try_finish(devices), -EBUSY, "the device's session can't be finished either");
-	v = vlu_retrieve(devices, usb_controller(), iommu);
-	goes_on("attached to a new page table");
+	v = vlu_retrieve(devices, controller_device(&usb), iommu);
+	goes_on(&usb, "attached to a new page table");
 	plu_gives(vlu_try_finish(mem), 0, "the memory's session can be finished then");
 	plu_gives(vlu_try_finish(devices), 0, "and the device's");
-	goes_on("finished");
-	iommu_unmap(iommu, &memory.region);
+	goes_on(&usb, "finished");
+	unmap_memory(&usb, iommu);
 	plu_gives(punch_hole(), 0, "memory can be freed again");
 	vfio_pci_device_cleanup(v);
+}
+
+static void start(void)
+{
+	start_controller(&usb);
 }
 
 static const struct plu_test test = {
@@ -168,7 +175,7 @@ static const struct plu_test test = {
 	.also = uhci_ids,
 	.stage = {
 		{ .run = kernel_a, .plan = 14, .cmdline = VLU_CMDLINE,
-		  .before_jump = start_controller },
+		  .before_jump = start },
 		{ .run = kernel_b, .plan = 12, .cmdline = VLU_CMDLINE },
 	},
 };

@@ -11,6 +11,8 @@
 
 #include "translated.h"
 
+static struct controller usb = TRANSLATED_CONTROLLER;
+
 static const char *topology(void)
 {
 	return TRANSLATED_QEMU("", "");
@@ -22,9 +24,9 @@ static void preserve(void)
 {
 	int session = plu_session(SESSION);
 
-	prepare_controller(iommu_init("iommufd"));
-	plu_gives(plu_try_preserve(session, memory.fd, TRANSLATED_TOKEN), 0, "memory is preserved");
-	plu_preserve(session, usb_controller());
+	prepare_controller(&usb, iommu_init("iommufd"));
+	plu_gives(preserve_memory(session, &usb), 0, "memory is preserved");
+	plu_preserve(session, controller_device(&usb));
 	plu_check("it is outgoing");
 }
 
@@ -40,26 +42,31 @@ static void find_running(void)
 {
 	vlu_load_driver(false);
 	plu_take_over();
-	vlu_bind(usb_controller());
-	retrieve_memory(plu_retrieve_session(SESSION), NULL);
-	lost_nothing_over_jump();
-	goes_on("nobody asks for it");
+	vlu_bind(controller_device(&usb));
+	retrieve_memory(plu_retrieve_session(SESSION), &usb, NULL);
+	lost_nothing_over_jump(&usb);
+	goes_on(&usb, "nobody asks for it");
 }
 
 static int set_group_type(const char *type)
 {
-	return plu_write_file(plu_sysfs(usb_controller(), "iommu_group/type"), type);
+	return plu_write_file(plu_sysfs(controller_device(&usb), "iommu_group/type"), type);
 }
 
 static void kernel_b(void)
 {
 	find_running();
 	plu_gives(set_group_type("identity"), -EPERM, "it can't be had without translation");
-	plu_gives(vlu_try_open(usb_controller()), -EBUSY, "nor by anybody else");
-	plu_gives(plu_remove(usb_controller()), 0, "an administrator removes it");
-	plu_ok(is_stopped(), "it is stopped");
+	plu_gives(vlu_try_open(controller_device(&usb)), -EBUSY, "nor by anybody else");
+	plu_gives(plu_remove(controller_device(&usb)), 0, "an administrator removes it");
+	plu_ok(is_stopped(&usb), "it is stopped");
 	plu_rescan();
-	plu_ok(!plu_is_bus_master(TRANSLATED_BDF) && is_stopped(), "it is when it is found again");
+	plu_ok(!plu_is_bus_master(TRANSLATED_BDF) && is_stopped(&usb), "it is when it is found again");
+}
+
+static void start(void)
+{
+	start_controller(&usb);
 }
 
 static const struct plu_test test = {
@@ -68,7 +75,7 @@ static const struct plu_test test = {
 	.also = uhci_ids,
 	.stage = {
 		{ .run = kernel_a, .plan = 2, .cmdline = VLU_CMDLINE,
-		  .before_jump = start_controller },
+		  .before_jump = start },
 		{ .run = kernel_b, .plan = 7, .cmdline = VLU_CMDLINE },
 	},
 };

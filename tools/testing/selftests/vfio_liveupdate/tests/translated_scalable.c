@@ -9,6 +9,8 @@
 
 #include "translated.h"
 
+static struct controller usb = { .bdf = TRANSLATED_BDF, .token = TRANSLATED_TOKEN };
+
 static const char *topology(void)
 {
 	return TRANSLATED_QEMU(",x-scalable-mode=on,aw-bits=48,caching-mode=on", "");
@@ -18,12 +20,17 @@ static const char *topology(void)
 
 static void kernel_a(void)
 {
-	whole_way_a("translated_scalable");
+	whole_way_a(&usb, "translated_scalable");
 }
 
 static void kernel_b(void)
 {
-	whole_way_b("translated_scalable");
+	whole_way_b(&usb, "translated_scalable");
+}
+
+static void start(void)
+{
+	start_controller(&usb);
 }
 
 static const struct plu_test test = {
@@ -32,7 +39,7 @@ static const struct plu_test test = {
 	.also = uhci_ids,
 	.stage = {
 		{ .run = kernel_a, .plan = WHOLE_WAY_A, .cmdline = VLU_CMDLINE ",sm_on",
-		  .before_jump = start_controller },
+		  .before_jump = start },
 		{ .run = kernel_b, .plan = WHOLE_WAY_B, .cmdline = NO_IOMMU },
 	},
 };

@@ -13,6 +13,8 @@
 #include "demo.h"
 #include "translated.h"
 
+static struct controller usb = TRANSLATED_CONTROLLER;
+
 static const char *topology(void)
 {
 	return TRANSLATED_QEMU("", "");
@@ -45,12 +47,12 @@ static const char *watch(void)
 {
 	unsigned int from, to;
 
-	uhci_arm(schedule);
-	from = frame() + 1;
+	uhci_arm(usb.schedule);
+	from = frame(&usb) + 1;
 	usleep(200000);
-	to = frame();
+	to = frame(&usb);
 
-	return tell_writes((to - from) % TRANSLATED_NUMBERS, count_lost(from, to));
+	return tell_writes((to - from) % TRANSLATED_NUMBERS, count_lost(&usb, from, to));
 }
 
 static void kernel_a(void)
@@ -63,25 +65,25 @@ static void kernel_a(void)
 	vlu_load_driver(false);
 	plu_find_devices(1);
 	iommu = iommu_init("iommufd");
-	prepare_controller(iommu);
+	prepare_controller(&usb, iommu);
 	path = (char *)vfio_pci_get_cdev_path(TRANSLATED_BDF);
-	device(usb_controller(), "a USB controller: opened as %s, attached to a page table", path);
-	device(usb_controller(), "a memfd is mapped for it: at 0x%lx, and really at 0x%llx",
-	       TRANSLATED_IOVA, (unsigned long long)plu_physical(schedule));
-	start_controller();
-	check(plu_wait_for(is_ahead, NULL), "it runs");
-	device(usb_controller(), "is started, and writes to it once in each millisecond");
+	device(controller_device(&usb), "a USB controller: opened as %s, attached to a page table", path);
+	device(controller_device(&usb), "a memfd is mapped for it: at 0x%lx, and really at 0x%llx",
+	       TRANSLATED_IOVA, (unsigned long long)plu_physical(usb.schedule));
+	start_controller(&usb);
+	check(plu_wait_for(is_ahead, &usb), "it runs");
+	device(controller_device(&usb), "is started, and writes to it once in each millisecond");
 	print_row("A: opened", path, watch());
 
 	session = plu_session(SESSION);
-	check(!plu_try_preserve(session, memory.fd, TRANSLATED_TOKEN), "memory is preserved");
-	plu_preserve(session, usb_controller());
+	check(!preserve_memory(session, &usb), "memory is preserved");
+	plu_preserve(session, controller_device(&usb));
 	step("session \"%s\": file and memory are preserved; the device keeps running", SESSION);
-	check(__iommu_unmap(iommu, &memory.region, NULL) == -EBUSY, "its page table is kept");
-	device(usb_controller(), "its page table can't be changed any more: %s", strerror(EBUSY));
+	check(__iommu_unmap(iommu, &usb.page[0], NULL) == -EBUSY, "its page table is kept");
+	device(controller_device(&usb), "its page table can't be changed any more: %s", strerror(EBUSY));
 	print_row("A: preserved", path, watch());
 	plu_check("the device is outgoing");
-	uhci_prepare_at(usb_controller(), schedule, false, iova_of);
+	prepare_again(&usb);
 	step("kexec: kernel A hands over to kernel B, and the device works on");
 	free(path);
 }
@@ -96,32 +98,32 @@ static void kernel_b(void)
 
 	vlu_load_driver(false);
 	plu_take_over();
-	ms = frame();
+	ms = frame(&usb);
 	printf("demo: kernel B: gives the device back, %u ms later\n", ms);
-	vlu_bind(usb_controller());
+	vlu_bind(controller_device(&usb));
 	path = (char *)vfio_pci_get_cdev_path(TRANSLATED_BDF);
-	ret = vlu_try_open(usb_controller());
+	ret = vlu_try_open(controller_device(&usb));
 	check(ret == -EBUSY, "nobody else can open it");
-	device(usb_controller(), "works on by kernel A's page table; somebody opens %s: %s", path,
+	device(controller_device(&usb), "works on by kernel A's page table; somebody opens %s: %s", path,
 	       strerror(-ret));
 
 	session = plu_retrieve_session(SESSION);
 	iommu = iommu_init("iommufd");
-	retrieve_memory(session, iommu);
+	retrieve_memory(session, &usb, iommu);
 	step("session \"%s\" is retrieved: the monitor has its memory, and maps it again", SESSION);
-	to = frame();
-	away = count_lost(0, to);
+	to = frame(&usb);
+	away = count_lost(&usb, 0, to);
 	snprintf(refused, sizeof(refused), "%s: %s", path, strerror(-ret));
 	print_row("B: not retrieved yet", refused, tell_writes(to, away));
-	device(usb_controller(), "has written %u times since then, %u are lost", to, away);
+	device(controller_device(&usb), "has written %u times since then, %u are lost", to, away);
 
-	uhci_arm(schedule);
-	from = frame() + 1;
-	v = vlu_retrieve(session, usb_controller(), iommu);
+	uhci_arm(usb.schedule);
+	from = frame(&usb) + 1;
+	v = vlu_retrieve(session, controller_device(&usb), iommu);
 	usleep(100000);
-	to = frame();
-	device(usb_controller(), "the file is bound, and attached to a new page table");
-	print_row("B: retrieved", "from the session", tell_writes(to - from, count_lost(from, to)));
+	to = frame(&usb);
+	device(controller_device(&usb), "the file is bound, and attached to a new page table");
+	print_row("B: retrieved", "from the session", tell_writes(to - from, count_lost(&usb, from, to)));
 
 	plu_finish(session);
 	step("session \"%s\" finished: the device is an ordinary one", SESSION);
@@ -132,13 +134,18 @@ static void kernel_b(void)
 	free(path);
 }
 
+static void start(void)
+{
+	start_controller(&usb);
+}
+
 static const struct plu_test test = {
 	.name = "vfio_demo",
 	.qemu = topology,
 	.also = uhci_ids,
 	.stage = {
 		{ .run = kernel_a, .plan = 1, .cmdline = VLU_CMDLINE,
-		  .before_jump = start_controller },
+		  .before_jump = start },
 		{ .run = kernel_b, .plan = 1, .cmdline = VLU_CMDLINE },
 	},
 };

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The state of all this, in `debugfs/iommu_liveupdate/`, for people to see.
+//!
+//! - `outgoing`: a line for each device whose translation goes on in the next kernel.
+//! - `incoming`: a line for each device that the previous kernel has handed over, until all are
+//!   finished, which says what has become of it.
+
+use crate::{
+    abi::Record,
+    device,
+    flb::FLB,
+    incoming::Outcome, //
+};
+use kernel::{
+    bindings,
+    debugfs::{
+        Dir,
+        File,
+        Writer, //
+    },
+    fmt,
+    pci,
+    prelude::*, //
+};
+
+/// The files, which are there as long as this is.
+#[pin_data]
+pub(crate) struct Files {
+    _dir: Dir,
+    #[pin]
+    outgoing: File<OutgoingFile>,
+    #[pin]
+    incoming: File<IncomingFile>,
+}
+
+impl Files {
+    pub(crate) fn new() -> impl PinInit<Self, Error> {
+        pin_init::pin_init_scope(|| {
+            let dir = Dir::new(c"iommu_liveupdate");
+
+            Ok(try_pin_init!(Self {
+                outgoing <- dir.read_only_file(c"outgoing", OutgoingFile),
+                incoming <- dir.read_only_file(c"incoming", IncomingFile),
+                _dir: dir.clone(),
+            }? Error))
+        })
+    }
+}
+
+/// Copies what is to be written, as that may take long, and locks are not to be held for it.
+fn copy<T>(items: impl Iterator<Item = T>) -> Result<KVVec<T>> {
+    let mut copies = KVVec::new();
+
+    for item in items {
+        copies.push(item, GFP_KERNEL)?;
+    }
+    Ok(copies)
+}
+
+fn write_record(record: &Record, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let mode = match record.scalable {
+        0 => "legacy",
+        _ => "scalable",
+    };
+
+    f.write_fmt(fmt!(
+        "{} unit={:#x} domain={} table={:#x} levels={} mode={}",
+        record.address(),
+        record.unit,
+        record.domain_id,
+        record.top,
+        record.levels,
+        mode
+    ))
+}
+
+struct OutgoingFile;
+
+impl Writer for OutgoingFile {
+    fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Ok(data) = FLB.outgoing() else {
+            return Ok(());
+        };
+        let devices = copy(data.lock().as_mut().state().sizes());
+
+        drop(data);
+        let Ok(devices) = devices else {
+            return f.write_str("no memory\n");
+        };
+
+        for (record, pages) in &devices {
+            write_record(record, f)?;
+            f.write_fmt(fmt!(" pages={pages} state=preserved\n"))?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether a device has the page table still that was handed over.
+fn is_restored(pdev: &pci::Device) -> bool {
+    // SAFETY: The device is valid.
+    unsafe { bindings::iommu_device_is_restored(device::as_raw(pdev.as_ref())) }
+}
+
+fn write_state(record: &Record, outcome: Outcome, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    match (outcome, pci::Device::find(record.address())) {
+        (Outcome::NotAsked, _) => f.write_str(" state=ended # it has no IOMMU that is in use"),
+        (Outcome::Ends(error), _) => f.write_fmt(fmt!(
+            " state=ended # its DMA leads to faults: error {}",
+            error.to_errno()
+        )),
+        (Outcome::GoesOn, None) => f.write_str(" state=absent # it is not there"),
+        (Outcome::GoesOn, Some(pdev)) if is_restored(&pdev) => {
+            f.write_str(" state=restored # attach it to a page table of its new user")
+        }
+        (Outcome::GoesOn, Some(_)) => {
+            f.write_str(" state=replaced # its old page table is out of use")
+        }
+    }
+}
+
+struct IncomingFile;
+
+impl Writer for IncomingFile {
+    fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Ok(data) = FLB.incoming() else {
+            return Ok(());
+        };
+        let devices = data
+            .object()
+            .and_then(|devices| copy(devices.iter().map(|d| (d.record, d.outcome()))));
+
+        drop(data);
+        let Ok(devices) = devices else {
+            return f.write_str("what was handed over cannot be read\n");
+        };
+
+        for (record, outcome) in &devices {
+            write_record(record, f)?;
+            write_state(record, *outcome, f)?;
+            f.write_str("\n")?;
+        }
+        Ok(())
+    }
+}
