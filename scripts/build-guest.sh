@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# build-guest.sh DIRECTORY: makes there what a guest starts from: bzImage, and initramfs.cpio with busybox, the selftests
-# and their init, the kernel's modules, and the kernel again for the next kexec. initramfs-off.cpio has the kernel
-# that lacks the feature too, and bzImage-plain is one without patches, if they have been built. rootfs/ stays, for
-# programs that the host asks something.
+# build-guest.sh DIRECTORY: makes there what a guest starts from: bzImage, and rootfs/ with busybox, the selftests and their
+# init, the kernel's modules, and the kernel again for the next kexec, of which vm.sh makes an initramfs for each test by
+# rootfs.list. rootfs-off.list has the kernel that lacks the feature, and bzImage-plain is one without patches, if they have
+# been built.
 # PLU_GUEST=OTHER makes it a copy of another guest, with another kernel and its own modules.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
@@ -67,17 +67,14 @@ install_kernel() {
 	done
 }
 
-# pack ROOT FILE
-pack() {
+# list ROOT: what is in there, in lines for gen_init_cpio
+list() {
 	(
 		cd "$1"
 		find . -mindepth 1 -type d -printf 'dir /%P %m 0 0\n' | sort
 		find . -mindepth 1 -type l -printf 'slink /%P %l 777 0 0\n'
 		find . -type f -printf "file /%P $PWD/%P %m 0 0\n" | sort
-	) >"$2.list"
-	"$obj/usr/gen_init_cpio" "$2.list" >"$2.new"
-	rm "$2.list"
-	mv "$2.new" "$2"
+	)
 }
 
 build_guest() {
@@ -91,13 +88,12 @@ build_guest() {
 	fi
 	install_kernel "$VARIANT" "$out/rootfs" bzImage modules
 	cp "$obj/arch/x86/boot/bzImage" "$out/bzImage"
-	pack "$out/rootfs" "$out/initramfs.cpio"
+	list "$out/rootfs" >"$out/rootfs.list"
+	cp "$obj/usr/gen_init_cpio" "$out/"
 	[ ! -f "$BASE/plain/built" ] || cp "$BASE/plain/arch/x86/boot/bzImage" "$out/bzImage-plain"
 	if [ -f "$BASE/off/built" ]; then
 		install_kernel off "$out/rootfs-off" bzImage-off modules-off
-		pack "$out/rootfs-off" "$out/off.cpio"
-		cat "$out/initramfs.cpio" "$out/off.cpio" >"$out/initramfs-off.cpio"
-		rm "$out/off.cpio"
+		list "$out/rootfs-off" >"$out/rootfs-off.list"
 	fi
 }
 

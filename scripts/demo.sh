@@ -78,7 +78,8 @@ touch "$SCRATCH/rows" "$SCRATCH/wrong"
 program=$GUEST/rootfs/tests/$demo
 [ -x "$program" ] || die "the guest has no $demo: its selftests did not build."
 stages=$("$program" -n)
-qemu_command "$GUEST/bzImage" "$GUEST/initramfs.cpio" \
+make_initrd "$demo" "$SCRATCH/initrd.cpio"
+qemu_command "$GUEST/bzImage" "$SCRATCH/initrd.cpio" \
 	"$COMMAND_LINE kunit.enable=0 plu.test=$demo plu.stage=1 plu.extra $("$program" -c 1)" "$("$program" -q)"
 # The firmware waits for somebody to plug something into a USB controller: a millisecond instead of 100, of busy waiting.
 QEMU+=(-fw_cfg "name=etc/usb-time-sigatt,string="$'\x01')

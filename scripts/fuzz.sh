@@ -50,11 +50,12 @@ each=$(( (rounds + guests - 1) / guests ))
 limit=$(( $(deadline 1) + each / slowest ))
 [ "$VARIANT" = main ] || limit=$(( limit * 6 ))
 
+make_initrd '' "$SCRATCH/initrd.cpio"
 pids=() shows=()
 for (( n = 0; n < guests; n++ )); do
 	log=$(log_of "$n")
 	mine=$(( n * each + each <= rounds ? each : rounds - n * each ))
-	qemu_command "$GUEST/bzImage" "$GUEST/initramfs.cpio" "$COMMAND_LINE kunit.enable=1 kunit.autorun=1 \
+	qemu_command "$GUEST/bzImage" "$SCRATCH/initrd.cpio" "$COMMAND_LINE kunit.enable=1 kunit.autorun=1 \
 kunit.filter_glob=pci_liveupdate_fuzz* kunit.timeout=$limit kunit_shutdown=poweroff \
 pci_liveupdate.fuzz_seed=$(( seed + n * each )) pci_liveupdate.fuzz_rounds=$mine"
 	: >"$log"

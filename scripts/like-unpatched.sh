@@ -15,6 +15,7 @@ name=like_unpatched
 logs=$BUILD/$VARIANT/logs
 topology=$("$GUEST/rootfs/tests/$name" -q)
 
+
 # What the kernels are told, beside nothing: ACS is set up for an IOMMU, and all buses are numbered anew.
 cases=("intel_iommu=on" "pci=assign-busses,hpbussize=4")
 
@@ -24,13 +25,14 @@ skip() {
 }
 [ "$VARIANT" = main ] || skip "what is compared with an unpatched kernel is main, not $VARIANT"
 [ -f "$GUEST/bzImage-plain" ] || skip "there is no unpatched kernel: scripts/build-kernel.sh plain makes it"
+make_initrd "$name" "$SCRATCH/initrd.cpio"
 
 # boot IMAGE WORD...: leaves what it writes in $SCRATCH/writes. With these words at the end of its command line.
 boot() {
 	local image=$1 log verdict
 	shift
 	log=$logs/$name.$image.$(tr -c '0-9A-Za-z\n' - <<<"$*").log
-	qemu_command "$GUEST/$image" "$GUEST/initramfs.cpio" \
+	qemu_command "$GUEST/$image" "$SCRATCH/initrd.cpio" \
 		"$COMMAND_LINE kunit.enable=0 plu.modules=none plu.test=$name plu.stage=1 plu.extra $*" "$topology"
 	verdict=$(run_guest "$log" 1 'plu: all stages passed' -d trace:pci_cfg_write -D "$log.writes")
 	if [ -n "$verdict" ]; then

@@ -11,7 +11,7 @@ set -euo pipefail
 name=${1%%:*}
 log=$BUILD/$VARIANT/logs/$1.log
 program=$GUEST/rootfs/tests/$name
-initrd=$GUEST/initramfs.cpio
+initrd=$SCRATCH/$1.cpio
 topology='' extra='' stages=1 done='plu: all stages passed'
 
 case $name in
@@ -29,12 +29,13 @@ luo_*)
 	stages=$("$program" -n)
 	extra="kunit.enable=0 plu.test=$name plu.stage=1"
 	[ "$1" = "$name" ] || extra+=" plu.round=${1#*:}"
-	extra+=" plu.extra $("$program" -c 1)"
-	[ "$name" != config_off ] || initrd=$GUEST/initramfs-off.cpio ;;
+	extra+=" plu.extra $("$program" -c 1)" ;;
 esac
 
+make_initrd "$name" "$initrd"
 qemu_command "$GUEST/bzImage" "$initrd" "$COMMAND_LINE $extra" "$topology"
 verdict=$(run_guest "$log" "$stages" "$done")
+rm "$initrd"
 if [ "$name" = kunit ] && [ -z "$verdict" ]; then
 	verdict=$(cd "$TOP" && scripts/kunit-suites.sh "$log")
 fi

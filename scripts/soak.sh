@@ -31,7 +31,8 @@ start() {
 	log=$(log_of "$1")
 	rm -f "$log"
 	# What is only worth knowing is in the kernel's log, and not printed: that takes longer than all else.
-	qemu_command "$GUEST/bzImage" "$GUEST/initramfs.cpio" \
+	make_initrd "$1" "$SCRATCH/$1.cpio"
+	qemu_command "$GUEST/bzImage" "$SCRATCH/$1.cpio" \
 		"$COMMAND_LINE loglevel=5 kunit.enable=0 plu.test=$1 plu.jumps=${jumps[$1]} plu.seed=$seed plu.stage=1" \
 		"$("$program" -q)"
 	code=0

@@ -43,6 +43,19 @@ make_guest() {
 	"$TOP/scripts/build-guest.sh" "$GUEST"
 }
 
+# make_initrd TEST FILE: of this test only, as each kernel unpacks all of it, and reads it again for the next one. Without a
+# test, or with one that is not known, there is none.
+make_initrd() {
+	local lists=("$GUEST/rootfs.list")
+	[ "$1" != config_off ] || lists+=("$GUEST/rootfs-off.list")
+	awk -v test="$1" '
+		BEGIN { keep["/tests/" test]; keep["/tests/kexec_load"]; if (test == "vfio_example") keep["/tests/vfio_vmm"] }
+		!/^file \/tests\// || $2 in keep || test == "vfio_own" && $2 ~ /^\/tests\/vfio\//
+	' "${lists[@]}" >"$2.list"
+	"$GUEST/gen_init_cpio" "$2.list" >"$2"
+	rm "$2.list"
+}
+
 # check_settings: before anything is done for them in vain
 check_settings() {
 	[ -z "${KDIR:-}" ] || check_kernel_tree "$KDIR"
@@ -116,6 +129,9 @@ run_guest() {
 	touch "$log"
 	how_ended "$code" "$log" "$limit"
 	LC_ALL=C awk -v done="$3" -f "$TOP/scripts/judge.awk" "$log"
+	sed -n 's/.*# expect-qemu: \(.*[^\r]\)\r*$/\1/p' "$log" | while IFS= read -r text; do
+		grep -qF -- "$text" "$log.qemu" || say "QEMU was expected to say, and did not: $text"
+	done
 }
 
 # show_end LOG

@@ -38,8 +38,8 @@ pub use self::{
     },
     memory::Memory,
     preserved::{
-        is_preserved,
         unpreserved,
+        Lookup,
         Preserved, //
     }, //
 };

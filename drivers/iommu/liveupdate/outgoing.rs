@@ -19,6 +19,7 @@ use kernel::{
     device::Device,
     kho::{
         self,
+        Lookup,
         Preserved, //
     },
     prelude::*,
@@ -79,21 +80,9 @@ impl Visitor for Preserve {
 
 /// Looks for memory that is not preserved.
 struct Check {
-    order: u32,
-    /// What was visited last, and is not looked up yet: most follows what came before.
+    lookup: Lookup,
+    /// The first address by which some can be reached.
     iova: u64,
-    address: u64,
-    size: u64,
-}
-
-impl Check {
-    fn look_up(&mut self) -> Result {
-        if kho::is_preserved(self.address, self.size, &mut self.order) {
-            Ok(())
-        } else {
-            Err(EBUSY)
-        }
-    }
 }
 
 impl Visitor for Check {
@@ -102,13 +91,17 @@ impl Visitor for Check {
         Ok(Some(unsafe { Page::new(address) }))
     }
 
+    #[inline]
     fn leaf(&mut self, iova: u64, address: u64, size: u64) -> Result {
-        if self.address + self.size != address {
-            self.look_up()?;
-            (self.iova, self.address, self.size) = (iova, address, 0);
+        if self.lookup.is_preserved(address, size) {
+            return Ok(());
         }
-        self.size += size;
-        Ok(())
+        self.iova = iova;
+        Err(EBUSY)
+    }
+
+    fn left(&mut self, _page: Page) {
+        self.lookup.pause();
     }
 }
 
@@ -118,19 +111,15 @@ impl Table {
     fn check(&mut self) -> Result<(), u64> {
         let unpreserved = kho::unpreserved();
         let mut check = Check {
-            order: 0,
+            lookup: Lookup::new(),
             iova: 0,
-            address: 0,
-            size: 0,
         };
 
         // What was preserved once is so still if nothing was unpreserved.
         if self.checked == Some(unpreserved) {
             return Ok(());
         }
-        table::visit(self.top, self.levels, &mut check)
-            .and_then(|()| check.look_up())
-            .map_err(|_| check.iova)?;
+        table::visit(self.top, self.levels, &mut check).map_err(|_| check.iova)?;
         self.checked = Some(unpreserved);
         Ok(())
     }
@@ -195,7 +184,9 @@ impl Outgoing {
         let described = describe(dev)?;
 
         self.devices.reserve(1, GFP_KERNEL)?;
-        self.use_table(&described.record)?;
+        // When the jump comes, nobody serves who uses the device: what can be looked up by now is.
+        // Memory may be preserved later.
+        let _ = self.use_table(&described.record)?.check();
         for (used, address) in described.folios().enumerate() {
             if let Err(error) = self.use_folio(address) {
                 self.unuse(described.folios().take(used), &described.record);
@@ -259,25 +250,30 @@ impl Outgoing {
         })
     }
 
-    fn use_table(&mut self, record: &Record) -> Result {
-        if let Some(table) = self.tables.iter_mut().find(|table| table.top == record.top) {
-            table.users += 1;
-            return Ok(());
-        }
+    fn use_table(&mut self, record: &Record) -> Result<&mut Table> {
+        let position = match self.tables.iter().position(|table| table.top == record.top) {
+            Some(position) => position,
+            None => {
+                let mut folios = Preserve(KVVec::new());
 
-        let mut folios = Preserve(KVVec::new());
+                table::visit(record.top, record.levels, &mut folios)?;
+                self.tables.push(
+                    Table {
+                        top: record.top,
+                        levels: record.levels,
+                        users: 0,
+                        folios: folios.0,
+                        checked: None,
+                    },
+                    GFP_KERNEL,
+                )?;
+                self.tables.len() - 1
+            }
+        };
+        let table = &mut self.tables[position];
 
-        table::visit(record.top, record.levels, &mut folios)?;
-        Ok(self.tables.push(
-            Table {
-                top: record.top,
-                levels: record.levels,
-                users: 1,
-                folios: folios.0,
-                checked: None,
-            },
-            GFP_KERNEL,
-        )?)
+        table.users += 1;
+        Ok(table)
     }
 
     fn use_folio(&mut self, address: u64) -> Result {

@@ -5,7 +5,8 @@
 use crate::{
     bindings,
     error::to_result,
-    prelude::*, //
+    prelude::*,
+    types::NotThreadSafe, //
 };
 use core::ptr::NonNull;
 
@@ -51,18 +52,71 @@ impl Drop for Preserved {
 // SAFETY: A folio can be unpreserved on any thread.
 unsafe impl Send for Preserved {}
 
-/// Tells whether a range of physical memory will be left alone by the next kernel, all of it. No
-/// memory is where there can't be any.
+/// A look at which memory the next kernel will leave alone.
 ///
-/// `order` is in which order of pages to look first, 0 at first; it is changed, for what is asked
-/// next. What is preserved may be unpreserved right after that: see [`unpreserved`].
+/// As long as there is one, nobody can preserve memory, or unpreserve any: who has many questions lets
+/// others have their turn now and then. What was preserved may be unpreserved right after that: see
+/// [`unpreserved`].
 ///
-/// Context: May sleep.
-#[inline]
-pub fn is_preserved(address: u64, size: u64, order: &mut u32) -> bool {
-    // SAFETY: The function takes a range that has no end, and an order that is too large, for what
-    // they are; and `order` can be written to.
-    unsafe { bindings::kho_is_preserved(address, size, order) }
+/// # Invariants
+///
+/// It was begun, by this thread.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::kho::Lookup;
+///
+/// let mut lookup = Lookup::new();
+///
+/// // Nobody preserves what is at the start of memory, and there is no end of it.
+/// assert!(!lookup.is_preserved(0, 4096));
+/// assert!(!lookup.is_preserved(u64::MAX - 4095, 8192));
+/// ```
+pub struct Lookup(bindings::kho_lookup, NotThreadSafe);
+
+impl Lookup {
+    /// Begins one.
+    ///
+    /// Context: May sleep. Takes a mutex, until it is dropped.
+    #[allow(clippy::new_without_default)]
+    pub fn new() -> Self {
+        let mut lookup = bindings::kho_lookup::default();
+
+        // SAFETY: The function fills it in.
+        unsafe { bindings::kho_lookup_begin(&mut lookup) };
+        // INVARIANT: It just was.
+        Self(lookup, NotThreadSafe)
+    }
+
+    /// Lets others have their turn.
+    ///
+    /// Context: May sleep.
+    pub fn pause(&mut self) {
+        // SAFETY: By the type invariant it was begun by this thread; and it is again.
+        unsafe {
+            bindings::kho_lookup_end(&mut self.0);
+            bindings::kho_lookup_begin(&mut self.0);
+        }
+    }
+
+    /// Tells whether a range of physical memory will be left alone, all of it. No memory is where
+    /// there can't be any.
+    ///
+    /// It takes least if one that is near was asked for before.
+    #[inline]
+    pub fn is_preserved(&mut self, address: u64, size: u64) -> bool {
+        // SAFETY: By the type invariant it was begun. The function takes a range that has no end
+        // for what it is.
+        unsafe { bindings::kho_lookup(&mut self.0, address, size) }
+    }
+}
+
+impl Drop for Lookup {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant it was begun by this thread.
+        unsafe { bindings::kho_lookup_end(&mut self.0) };
+    }
 }
 
 /// Counts how often memory was unpreserved: a number that changes before any is.
@@ -71,11 +125,6 @@ pub fn is_preserved(address: u64, size: u64, order: &mut u32) -> bool {
 ///
 /// ```
 /// use kernel::kho;
-///
-/// // Nobody preserves what is at the start of memory.
-/// assert!(!kho::is_preserved(0, 4096, &mut 0));
-/// assert!(!kho::is_preserved(u64::MAX - 4095, 8192, &mut 0));
-/// assert!(!kho::is_preserved(0, 4096, &mut u32::MAX));
 ///
 /// let before = kho::unpreserved();
 ///

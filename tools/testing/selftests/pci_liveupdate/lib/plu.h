@@ -442,8 +442,14 @@ void __printf(1, 2) plu_announce(const char *fmt, ...);
 /* The same, of one that comes or does not, as other things fall. */
 void plu_announce_possible(const char *what);
 
+/* Nobody in the guest can see something, but QEMU says this of it, on its standard error. */
+void plu_announce_of_qemu(const char *what);
+
 /* The next kernel is to stop, and this is part of what it says then. */
 void plu_announce_panic(const char *what);
+
+/* The same of this one, which another kernel is loaded for, where the test goes on. */
+void plu_announce_crash(const char *what);
 
 /* --- plu_device.c: devices ------------------------------------------------- */
 

@@ -241,9 +241,19 @@ void plu_announce_possible(const char *what)
 	announce("accept-warning", what);
 }
 
+void plu_announce_of_qemu(const char *what)
+{
+	announce("expect-qemu", what);
+}
+
 void plu_announce_panic(const char *what)
 {
 	announce("expect-panic", what);
+}
+
+void plu_announce_crash(const char *what)
+{
+	announce("expect-crash", what);
 }
 
 void plu_expect_warning(struct plu_device *d, enum plu_message msg)

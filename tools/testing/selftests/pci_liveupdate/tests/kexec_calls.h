@@ -18,6 +18,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <linux/kexec.h>
+
 #include "plu.h"
 
 /* Where init has them, or had, and how it makes the latter. */
@@ -67,10 +69,8 @@ static inline const char *next_command_line(void)
 	return next;
 }
 
-/* Load it by kexec_file_load(2). Return 0 or a negative errno, as the next one does. */
-static inline int load_by_file(void)
+static inline int load_with(const char *command_line, unsigned long flags)
 {
-	const char *command_line = next_command_line();
 	int kernel, initrd, ret;
 
 	make_next_initrd();
@@ -79,7 +79,7 @@ static inline int load_by_file(void)
 	if (kernel < 0 || initrd < 0)
 		plu_skip("no " NEXT_KERNEL " or no " NEXT_INITRD);
 	ret = syscall(__NR_kexec_file_load, kernel, initrd, strlen(command_line) + 1,
-		      command_line, 0) ? -errno : 0;
+		      command_line, flags) ? -errno : 0;
 	close(kernel);
 	close(initrd);
 	unlink(NEXT_INITRD);
@@ -87,10 +87,37 @@ static inline int load_by_file(void)
 	return ret;
 }
 
+/* Load it by kexec_file_load(2). Return 0 or a negative errno, as the next one does. */
+static inline int load_by_file(void)
+{
+	return load_with(next_command_line(), 0);
+}
+
+/*
+ * The same kernel is to go on, with this on its command line as well, when this one crashes,
+ * which has to be told how much memory (crashkernel=) that one has.
+ */
+static inline void load_for_crash(const char *more)
+{
+	static char command_line[2048];
+	int ret;
+
+	snprintf(command_line, sizeof(command_line), "%s %s", next_command_line(), more);
+	ret = load_with(command_line, KEXEC_FILE_ON_CRASH);
+	if (ret)
+		plu_bail("no kernel can be loaded for a crash: %s", strerror(-ret));
+}
+
+static inline void __noreturn crash(void)
+{
+	plu_announce_crash("crash on purpose");
+	plu_load_module("external/pci_liveupdate_crash", "");
+	plu_bail("it does not crash");
+}
+
 #ifdef __x86_64__
 
 #include <asm/bootparam.h>
-#include <linux/kexec.h>
 
 /* In a bzImage: the header begins where it does in struct boot_params, and has its end here. */
 #define HEADER_START	offsetof(struct boot_params, hdr)

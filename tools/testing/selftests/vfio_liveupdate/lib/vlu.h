@@ -55,6 +55,10 @@ int vlu_try_get_from_group(int group, const struct plu_device *d);
 /* Attach its group to a container: 0 or a negative errno. */
 int vlu_try_attach_group(const struct plu_device *d);
 
+/* Attach it to a page table, be it an IOAS's, or to none: 0 or a negative errno. */
+int vlu_attach(int fd, __u32 page_table);
+int vlu_detach(int fd);
+
 /* The same. */
 int vlu_try_finish(int session);
 int vlu_probe_feature(int fd);

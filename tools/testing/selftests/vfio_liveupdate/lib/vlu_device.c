@@ -166,6 +166,23 @@ int vlu_try_attach_group(const struct plu_device *d)
 	return ret;
 }
 
+int vlu_attach(int fd, __u32 page_table)
+{
+	struct vfio_device_attach_iommufd_pt attach = {
+		.argsz = sizeof(attach),
+		.pt_id = page_table,
+	};
+
+	return ioctl(fd, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &attach) ? -errno : 0;
+}
+
+int vlu_detach(int fd)
+{
+	struct vfio_device_detach_iommufd_pt detach = { .argsz = sizeof(detach) };
+
+	return ioctl(fd, VFIO_DEVICE_DETACH_IOMMUFD_PT, &detach) ? -errno : 0;
+}
+
 int vlu_try_finish(int session)
 {
 	return luo_session_finish(session);

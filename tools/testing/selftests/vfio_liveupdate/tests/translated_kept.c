@@ -13,7 +13,6 @@
 #include <sys/mman.h>
 
 #include <linux/iommufd.h>
-#include <linux/vfio.h>
 
 #include "translated.h"
 
@@ -33,23 +32,6 @@ static const char *topology(void)
 static int result(int ret)
 {
 	return ret < 0 ? -errno : 0;
-}
-
-static int attach(int device, __u32 page_table)
-{
-	struct vfio_device_attach_iommufd_pt attach = {
-		.argsz = sizeof(attach),
-		.pt_id = page_table,
-	};
-
-	return result(ioctl(device, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &attach));
-}
-
-static int detach(int device)
-{
-	struct vfio_device_detach_iommufd_pt detach = { .argsz = sizeof(detach) };
-
-	return result(ioctl(device, VFIO_DEVICE_DETACH_IOMMUFD_PT, &detach));
 }
 
 static __u32 new_ioas(struct iommu *iommu)
@@ -78,8 +60,8 @@ static void is_immutable(struct vfio_pci_device *v, struct iommu *iommu)
 {
 	plu_gives(__iommu_map(iommu, &other), -EBUSY, "nothing more can be mapped");
 	plu_gives(__iommu_unmap(iommu, &usb.page[0], NULL), -EBUSY, "nor less");
-	plu_gives(attach(v->fd, new_ioas(iommu)), -EBUSY, "it can't be attached elsewhere");
-	plu_gives(detach(v->fd), -EBUSY, "nor detached");
+	plu_gives(vlu_attach(v->fd, new_ioas(iommu)), -EBUSY, "it can't be attached elsewhere");
+	plu_gives(vlu_detach(v->fd), -EBUSY, "nor detached");
 	plu_gives(destroy(iommu, iommu->ioas_id), -EBUSY, "its page table can't go");
 }
 
@@ -97,7 +79,7 @@ static void refuses_to_jump(__u64 iova)
 
 static void kernel_a(void)
 {
-	int devices, unrelated = memfd_create("unrelated", 0);
+	int devices, mem, unrelated = memfd_create("unrelated", 0);
 	struct vfio_pci_device *v;
 	struct iommu *iommu;
 
@@ -116,8 +98,13 @@ static void kernel_a(void)
 	iommu_unmap(iommu, &other);
 	plu_check("when it is not preserved any more, its page table can be changed");
 
+	/* All is looked up when the file is preserved, and then again, as it may not be any more. */
+	mem = plu_session(MEMORY);
+	if (preserve_memory(mem, &usb))
+		plu_bail("memory can't be preserved");
 	devices = plu_session(DEVICES);
 	plu_preserve(devices, controller_device(&usb));
+	plu_close_session(mem);
 	refuses_to_jump(TRANSLATED_IOVA);
 	plu_gives(preserve_memory(plu_session(MEMORY), &usb), 0,
 		  "its memory is preserved, in another session");

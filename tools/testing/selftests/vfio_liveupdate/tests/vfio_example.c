@@ -47,23 +47,28 @@ static bool is_outgoing(void *d)
 	return !strcmp(plu_status("outgoing"), "2");
 }
 
-static void kernel_a(void)
+static void hand_over(const char *how)
 {
-	char *path;
+	char *path = (char *)vfio_pci_get_cdev_path(DEVICE->bdf);
 
-	vlu_load_driver(false);
-	plu_find_devices(1);
-	vlu_bind(DEVICE);
-	path = (char *)vfio_pci_get_cdev_path(DEVICE->bdf);
-	start("preserve", path);
+	start(how, path);
 	plu_ok(plu_wait_for(is_outgoing, NULL), "the program preserves a device");
 	plu_set_outgoing(DEVICE, true);
+	/* With the memory's, which the model does not know. */
 	plu.nr_outgoing_files++;
 	plu_check("which is outgoing, with the port above it");
 	free(path);
 }
 
-static void kernel_b(void)
+static void kernel_a(void)
+{
+	vlu_load_driver(false);
+	plu_find_devices(1);
+	vlu_bind(DEVICE);
+	hand_over("preserve");
+}
+
+static void take_back(void)
 {
 	int status;
 	pid_t pid;
@@ -79,12 +84,39 @@ static void kernel_b(void)
 	       "it is an ordinary device");
 }
 
+static bool was_translated(void)
+{
+	char line[64];
+
+	snprintf(line, sizeof(line), "%s of the IOMMU", DEVICE->bdf);
+	plu_read_log();
+
+	return plu_times_said(line);
+}
+
+static void kernel_b(void)
+{
+	take_back();
+	plu_ok(!was_translated(), "it was stopped meanwhile");
+	plu_set_finished(DEVICE);
+	plu.nr_incoming_files = 0;
+	plu.handover = "finished";
+	hand_over("preserve-running");
+}
+
+static void kernel_c(void)
+{
+	take_back();
+	plu_ok(was_translated(), "its DMA went on meanwhile");
+}
+
 static const struct plu_test test = {
 	.name = "vfio_example",
 	.qemu = topology,
 	.stage = {
 		{ .run = kernel_a, .plan = 2, .cmdline = VLU_CMDLINE },
-		{ .run = kernel_b, .plan = 3, .cmdline = VLU_CMDLINE },
+		{ .run = kernel_b, .plan = 6, .cmdline = VLU_CMDLINE },
+		{ .run = kernel_c, .plan = 4, .cmdline = VLU_CMDLINE },
 	},
 };
 

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What a virtual machine monitor does to keep a device over a live update, with nothing
- * around it. In the old kernel, with the character device of one that vfio-pci is bound
- * to; it stays there until the kernel ends, as its session does not survive it:
+ * What a virtual machine monitor does to keep a device and its memory over a live update,
+ * with nothing around it. In the old kernel, with the character device of one that vfio-pci
+ * is bound to; it stays there until the kernel ends, as its session does not survive it:
  *
  *	vfio_vmm preserve /dev/vfio/devices/vfio0
+ *	vfio_vmm preserve-running /dev/vfio/devices/vfio0
  *
- * And in the new one, with vfio-pci bound to the device before this:
+ * The second lets the device go on with its DMA meanwhile, be it behind an IOMMU or not. And
+ * in the new one, with vfio-pci bound to the device before this:
  *
  *	vfio_vmm retrieve
  */
@@ -17,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <linux/iommufd.h>
@@ -24,8 +27,13 @@
 #include <linux/vfio.h>
 
 #define SESSION	"vmm"
-/* What the file is called in the session. Each file of a session has its own number. */
-#define TOKEN	1
+/* What the files are called in the session. Each file of a session has its own number. */
+#define DEVICE	1
+#define MEMORY	2
+
+/* What the device can reach, and by which address. */
+#define SIZE	0x10000UL
+#define IOVA	0x10000000UL
 
 static void fail(const char *what)
 {
@@ -65,62 +73,118 @@ static int get_session(unsigned long request)
 	return session.fd;
 }
 
-/* Make the device usable: the same for a file that was opened and one that came back. */
-static void bind_device(int device)
-{
-	struct vfio_device_bind_iommufd bind = { .argsz = sizeof(bind) };
-	struct iommu_ioas_alloc ioas = { .size = sizeof(ioas) };
-	struct vfio_device_attach_iommufd_pt attach = { .argsz = sizeof(attach) };
-
-	bind.iommufd = open_file("/dev/iommu");
-	call(device, VFIO_DEVICE_BIND_IOMMUFD, &bind, "bind");
-	call(bind.iommufd, IOMMU_IOAS_ALLOC, &ioas, "address space");
-	attach.pt_id = ioas.out_ioas_id;
-	call(device, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &attach, "attach");
-	/* Now map memory with IOMMU_IOAS_MAP, and set up interrupts. */
-}
-
-static void preserve(const char *path)
+static void preserve_file(int session, int fd, unsigned long long token)
 {
 	struct liveupdate_session_preserve_fd preserve = {
 		.size = sizeof(preserve),
-		.token = TOKEN,
+		.fd = fd,
+		.token = token,
 	};
-	int session;
 
-	preserve.fd = open_file(path);
-	bind_device(preserve.fd);
-	session = get_session(LIVEUPDATE_IOCTL_CREATE_SESSION);
 	call(session, LIVEUPDATE_SESSION_PRESERVE_FD, &preserve, "preserve");
+}
 
-	/* Before the reboot call: interrupts off. To take it back, close the session. */
+static int retrieve_file(int session, unsigned long long token)
+{
+	struct liveupdate_session_retrieve_fd retrieve = {
+		.size = sizeof(retrieve),
+		.token = token,
+	};
+
+	call(session, LIVEUPDATE_SESSION_RETRIEVE_FD, &retrieve, "retrieve");
+
+	return retrieve.fd;
+}
+
+/*
+ * Make the device usable: the same for a file that was opened and one that came back. In that
+ * order one that kept running finds its memory by the new page table from the first moment.
+ */
+static void bind_device(int device, int memory)
+{
+	struct vfio_device_bind_iommufd bind = { .argsz = sizeof(bind) };
+	struct iommu_ioas_alloc ioas = { .size = sizeof(ioas) };
+	struct iommu_ioas_map map = {
+		.size = sizeof(map),
+		.flags = IOMMU_IOAS_MAP_FIXED_IOVA | IOMMU_IOAS_MAP_READABLE |
+			 IOMMU_IOAS_MAP_WRITEABLE,
+		.length = SIZE,
+		.iova = IOVA,
+	};
+	struct vfio_device_attach_iommufd_pt attach = { .argsz = sizeof(attach) };
+	void *at = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0);
+
+	if (at == MAP_FAILED)
+		fail("memory");
+	bind.iommufd = open_file("/dev/iommu");
+	call(bind.iommufd, IOMMU_IOAS_ALLOC, &ioas, "address space");
+	map.ioas_id = ioas.out_ioas_id;
+	map.user_va = (unsigned long)at;
+	call(bind.iommufd, IOMMU_IOAS_MAP, &map, "map");
+	call(device, VFIO_DEVICE_BIND_IOMMUFD, &bind, "bind");
+	attach.pt_id = ioas.out_ioas_id;
+	call(device, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &attach, "attach");
+	/* Now set up interrupts. */
+}
+
+static void let_run(int device)
+{
+	struct {
+		struct vfio_device_feature header;
+		struct vfio_device_feature_liveupdate liveupdate;
+	} feature = {
+		.header = {
+			.argsz = sizeof(feature),
+			.flags = VFIO_DEVICE_FEATURE_SET | VFIO_DEVICE_FEATURE_LIVEUPDATE,
+		},
+		.liveupdate.flags = VFIO_DEVICE_LIVEUPDATE_RUNNING,
+	};
+
+	call(device, VFIO_DEVICE_FEATURE, &feature, "keep running");
+}
+
+static void preserve(const char *path, int running)
+{
+	int device = open_file(path), memory = memfd_create("memory", 0), session;
+
+	if (memory < 0 || ftruncate(memory, SIZE))
+		fail("memory");
+	bind_device(device, memory);
+	if (running)
+		let_run(device);
+	session = get_session(LIVEUPDATE_IOCTL_CREATE_SESSION);
+	preserve_file(session, memory, MEMORY);
+	preserve_file(session, device, DEVICE);
+
+	/*
+	 * From now on what is mapped can't be changed, if it runs. To take it back, close the
+	 * session.
+	 */
 	pause();
 }
 
 static void retrieve(void)
 {
-	struct liveupdate_session_retrieve_fd retrieve = {
-		.size = sizeof(retrieve),
-		.token = TOKEN,
-	};
 	struct liveupdate_session_finish finish = { .size = sizeof(finish) };
 	int session = get_session(LIVEUPDATE_IOCTL_RETRIEVE_SESSION);
+	int memory = retrieve_file(session, MEMORY), device = retrieve_file(session, DEVICE);
 
-	call(session, LIVEUPDATE_SESSION_RETRIEVE_FD, &retrieve, "retrieve");
-	bind_device(retrieve.fd);
+	bind_device(device, memory);
 	call(session, LIVEUPDATE_SESSION_FINISH, &finish, "finish");
 
-	/* The device is an ordinary one, open as retrieve.fd. */
+	/* The device is an ordinary one. It has gone on all the time, or was reset. */
 }
 
 int main(int argc, char *argv[])
 {
 	if (argc == 3 && !strcmp(argv[1], "preserve")) {
-		preserve(argv[2]);
+		preserve(argv[2], 0);
+	} else if (argc == 3 && !strcmp(argv[1], "preserve-running")) {
+		preserve(argv[2], 1);
 	} else if (argc == 2 && !strcmp(argv[1], "retrieve")) {
 		retrieve();
 	} else {
-		fprintf(stderr, "usage: %s preserve FILE | retrieve\n", argv[0]);
+		fprintf(stderr, "usage: %s preserve[-running] FILE | retrieve\n", argv[0]);
 		return EXIT_FAILURE;
 	}
 

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A kernel crashes that has a device preserved which goes on with its DMA through an IOMMU; or
+ * one to which it was handed over. The one that is there for crashes starts, and does with the
+ * device and the IOMMU what it ever does.
+ */
+
+#include "../../pci_liveupdate/tests/kexec_calls.h"
+#include "translated.h"
+
+static struct controller usb = TRANSLATED_CONTROLLER;
+
+static const char *topology(void)
+{
+	return TRANSLATED_QEMU("", "\n-m 2G");
+}
+
+#define SESSION		"translated_kdump"
+#define CMDLINE		VLU_CMDLINE " crashkernel=256M"
+
+static void kernel_a(void)
+{
+	int session;
+
+	vlu_load_driver(false);
+	plu_find_devices(1);
+	prepare_controller(&usb, iommu_init("iommufd"));
+	session = plu_session(SESSION);
+	plu_gives(preserve_memory(session, &usb), 0, "memory is preserved");
+	plu_preserve(session, controller_device(&usb));
+	plu_check("it is outgoing");
+}
+
+static void start_and_crash(void)
+{
+	plu.stage = 1;
+	start_controller(&usb);
+	load_for_crash(VLU_CMDLINE);
+	crash();
+}
+
+static void after_crash(void)
+{
+	plu_find_devices(1);
+	plu_check("nothing was handed over");
+	plu_read_log();
+	plu_ok(plu_times_said("Copied translation tables from previous kernel"),
+	       "the IOMMU's tables are those of the kernel that has crashed");
+	vlu_load_driver(false);
+	expect_faults();
+	usb.memory.fd = 0;
+	prepare_controller(&usb, iommu_init("iommufd"));
+	start_controller(&usb);
+	goes_on(&usb, "it has its IOMMU, and its device");
+}
+
+static const struct plu_test test = {
+	.name = "translated_kdump",
+	.qemu = topology,
+	.also = uhci_ids,
+	.stage = {
+		{ .run = kernel_a, .plan = 2, .cmdline = CMDLINE,
+		  .before_jump = start_and_crash },
+		{ .run = after_crash, .plan = 3, .cmdline = VLU_CMDLINE },
+	},
+};
+
+int main(int argc, char *argv[])
+{
+	return plu_main(argc, argv, &test);
+}
