@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A kernel crashes that has a device preserved which goes on with its DMA through an IOMMU; or
- * one to which it was handed over. The one that is there for crashes starts, and does with the
- * device and the IOMMU what it ever does.
+ * A kernel crashes that has a device preserved which is to go on with its DMA through an IOMMU;
+ * or one to which it was handed over, in translated_kdump_incoming.c. The one that is there for
+ * crashes starts, and does with the device and the IOMMU what it ever does.
  */
 
 #include "../../pci_liveupdate/tests/kexec_calls.h"
@@ -16,7 +16,7 @@ static const char *topology(void)
 }
 
 #define SESSION		"translated_kdump"
-#define CMDLINE		VLU_CMDLINE " crashkernel=256M"
+#define CMDLINE		VLU_CMDLINE " crashkernel=256M kho_scratch=32M,32M,512M"
 
 static void kernel_a(void)
 {
@@ -31,10 +31,9 @@ static void kernel_a(void)
 	plu_check("it is outgoing");
 }
 
-static void start_and_crash(void)
+static void crash_now(unsigned int stage)
 {
-	plu.stage = 1;
-	start_controller(&usb);
+	plu.stage = stage;
 	load_for_crash(VLU_CMDLINE);
 	crash();
 }
@@ -42,16 +41,24 @@ static void start_and_crash(void)
 static void after_crash(void)
 {
 	plu_find_devices(1);
+	plu.handover = "off";
 	plu_check("nothing was handed over");
 	plu_read_log();
 	plu_ok(plu_times_said("Copied translation tables from previous kernel"),
 	       "the IOMMU's tables are those of the kernel that has crashed");
 	vlu_load_driver(false);
 	expect_faults();
-	usb.memory.fd = 0;
 	prepare_controller(&usb, iommu_init("iommufd"));
 	start_controller(&usb);
 	goes_on(&usb, "it has its IOMMU, and its device");
+}
+
+#ifndef INCOMING
+
+static void start_and_crash(void)
+{
+	start_controller(&usb);
+	crash_now(1);
 }
 
 static const struct plu_test test = {
@@ -69,3 +76,5 @@ int main(int argc, char *argv[])
 {
 	return plu_main(argc, argv, &test);
 }
+
+#endif
