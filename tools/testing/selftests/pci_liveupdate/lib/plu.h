@@ -519,6 +519,8 @@ const char *plu_monitor(const char *fmt, ...) __printf(1, 2);
 void plu_switch_off(struct plu_device *port);
 void plu_press_button(const char *id);
 void plu_pull_out(struct plu_device *port);
+/* The same, and the kernel is not told: to be done last. Only the address is looked at. */
+void plu_pull_out_unnoticed(const struct plu_device *port);
 
 /* Until the kernel is done with that, and the model up to date. False: it never is. */
 bool plu_wait_until_empty(struct plu_device *port);

@@ -105,11 +105,19 @@ void plu_pull_out(struct plu_device *port)
 {
 	unsigned int pos = slot_control(port);
 	__u32 control = plu_config_read(port->bdf, pos, 2);
-	__u32 off = (control & ~PCI_EXP_SLTCTL_HPIE) | PCI_EXP_SLTCTL_PWR_OFF |
-		    PCI_EXP_SLTCTL_PWR_IND_OFF;
 
-	plu_config_write(port->bdf, pos, 2, off);
+	plu_pull_out_unnoticed(port);
 	plu_config_write(port->bdf, pos, 2, control);
+}
+
+void plu_pull_out_unnoticed(const struct plu_device *port)
+{
+	unsigned int pos = slot_control(port);
+	__u32 control = plu_config_read(port->bdf, pos, 2);
+
+	plu_config_write(port->bdf, pos, 2,
+			 (control & ~PCI_EXP_SLTCTL_HPIE) | PCI_EXP_SLTCTL_PWR_OFF |
+			 PCI_EXP_SLTCTL_PWR_IND_OFF);
 }
 
 static bool has_file(void *arg)

@@ -6,7 +6,8 @@
  *	insmod pci_liveupdate_fake.ko device=0000:04:00.0 offset=0x0e size=1 value=0x7e
  *
  * A header of an unknown type, as here, is one that the PCI core cannot set up. With
- * master=1 the device is made a bus master first, which need not be set up for that.
+ * master=1 the device is made a bus master first, which need not be set up for that; with
+ * late=1, when that register is read first, as the device need not be there yet.
  */
 
 #include <linux/module.h>
@@ -34,6 +35,10 @@ static bool master;
 module_param(master, bool, 0444);
 MODULE_PARM_DESC(master, "make the device a bus master");
 
+static bool late;
+module_param(late, bool, 0444);
+MODULE_PARM_DESC(late, "make it one when the register is read first");
+
 static struct interposer fake;
 
 static int fake_read(struct pci_bus *bus, unsigned int devfn, int where, int len,
@@ -41,9 +46,16 @@ static int fake_read(struct pci_bus *bus, unsigned int devfn, int where, int len
 {
 	int ret = fake.true_ops->read(bus, devfn, where, len, result);
 
-	if (!ret && interposer_is_for(&fake, bus, devfn) && where == offset &&
-	    len == size)
-		*result = value;
+	if (ret || !interposer_is_for(&fake, bus, devfn) || where != offset || len != size)
+		return ret;
+
+	*result = value;
+	if (late) {
+		late = false;
+		/* Who reads has locked this. */
+		ret = fake.true_ops->write(bus, devfn, PCI_COMMAND, 2,
+					   PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+	}
 
 	return ret;
 }
