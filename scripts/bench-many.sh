@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# bench-many.sh: what many devices cost, measured by the tests scale and vfio_resets in the guest of bench.sh, GUEST.
+# bench-many.sh: what many devices cost, and DMA that an IOMMU translates, measured by the tests scale, vfio_resets,
+# translated_cost and translated_many in the guest of bench.sh, GUEST.
 # Prints "KEY VALUE -" for each figure, which is of one device, or in milliseconds. Exit code 1: something is wrong, or a
 # test finds that many devices cost too much.
 set -euo pipefail
@@ -22,7 +23,7 @@ figures() {
 }
 
 export PLU_RESETS
-figures scale >"$SCRATCH/figures"
+{ figures scale; figures translated_cost; figures translated_many; } >"$SCRATCH/figures"
 for PLU_RESETS in 8 32; do figures "vfio_resets:$PLU_RESETS"; done >>"$SCRATCH/figures"
 
 awk '!($1 in seen) {

@@ -37,6 +37,9 @@ function judge(key,    what, part) {
 	} else if (what == "resets" && part[4] > 1) {
 		goal = "< 2 x one"
 		met = value[key] < 2 * value["resets." part[2] ".one.1"]
+	} else if (what == "translated" && part[2] == "check") {
+		goal = "<= 50"
+		met = value[key] <= 50
 	} else if (key == "text.all") {
 		goal = "< 32768"
 		met = value[key] < 32 * 1024
@@ -104,6 +107,18 @@ function table() {
 	rows("resets.back.ports", "      each behind a port of its own")
 	rows("resets.back.functions", "      functions of one slot")
 
+	decimals = 0
+	heading("instructions, for DMA that an IOMMU translates", "")
+	row("translated.preserve.4K", "preserve a page table, for each page of it: 4 KiB pages", "")
+	row("translated.preserve.2M", "      2 MiB pages", "")
+	row("translated.check.4K", "look up what it leads to, for each page: 4 KiB pages", "")
+	row("translated.check.2M", "      2 MiB pages", "")
+	row("translated.checked.4K", "      all of it, when that was found out before", "")
+	row("translated.adopt", "adopt a device in the next kernel, and a line in the log", "")
+	row("translated.jump.without", "from the call of reboot to the next test: no such device", "")
+	row("translated.jump.with", "      one, which keeps running", "")
+
+	decimals = 1
 	print "\n  The least of three counts; what needs a kexec is counted once, so that an interrupt may be in it."
 	heading("bytes for each, of so many", "")
 	rows("bytes", "memory that is preserved")

@@ -339,6 +339,51 @@ err_free:
 	return ERR_PTR(ret);
 }
 
+/* An entry of the old kernel's tables: both halves, from what leads to it, if that does. */
+static bool peek(u64 pointer, unsigned int offset, u64 entry[2], void *buffer)
+{
+	if (!(pointer & 1) ||
+	    kho_peek(pointer & VTD_PAGE_MASK, buffer, offset + 2 * sizeof(*entry)))
+		return false;
+	memcpy(entry, buffer + offset, 2 * sizeof(*entry));
+
+	return entry[0] & 1;
+}
+
+/* Is a device told of what its IOMMU does for it, and has done all the time? */
+static int compare_with_old(struct intel_iommu *iommu, const struct iommu_device_ser *device)
+{
+	void *buffer __free(kfree) = kmalloc(VTD_PAGE_SIZE, GFP_KERNEL);
+	unsigned int bus = PCI_BUS_NUM(device->requester), devfn = device->requester & 0xff;
+	u64 entry[2], half;
+	bool same;
+
+	if (!buffer)
+		return -ENOMEM;
+
+	/* Either half of a root entry may be absent. */
+	if (kho_peek(iommu->old_root & VTD_PAGE_MASK, buffer, VTD_PAGE_SIZE))
+		return -EINVAL;
+	half = ((struct root_entry *)buffer)[bus].lo;
+	if (!device->scalable) {
+		same = peek(half, devfn * sizeof(struct context_entry), entry, buffer) &&
+		       (entry[0] >> 2 & 3) == CONTEXT_TT_MULTI_LEVEL &&
+		       (entry[1] & 7) == device->levels - 2 &&
+		       (u16)(entry[1] >> 8) == device->domain_id;
+	} else {
+		if (devfn & 0x80)
+			half = ((struct root_entry *)buffer)[bus].hi;
+		same = peek(half, (devfn & 0x7f) * 2 * sizeof(struct context_entry), entry,
+			    buffer) &&
+		       peek(entry[0], 0, entry, buffer) && peek(entry[0], 0, entry, buffer) &&
+		       (entry[0] >> 6 & 7) == PASID_ENTRY_PGTT_SL_ONLY &&
+		       (entry[0] >> 2 & 7) == device->levels - 2 &&
+		       (u16)entry[1] == device->domain_id;
+	}
+
+	return same && (entry[0] & VTD_PAGE_MASK) == device->top ? 0 : -EINVAL;
+}
+
 static int restore_device(const struct iommu_device_ser *device, void *arg)
 {
 	struct intel_iommu *iommu = arg;
@@ -346,10 +391,11 @@ static int restore_device(const struct iommu_device_ser *device, void *arg)
 	struct restored_domain *domain;
 	int ret;
 
-	if (device->scalable != sm_supported(iommu) || device->segment != iommu->segment ||
-	    device->domain_id < IDA_START_DID || device->domain_id >= iommu->max_domain_id ||
-	    !(cap_sagaw(iommu->cap) & BIT(device->levels - 2)))
+	if (device->scalable != sm_supported(iommu) || device->segment != iommu->segment)
 		return -EINVAL;
+	ret = compare_with_old(iommu, device);
+	if (ret)
+		return ret;
 
 	guard(mutex)(&restored_lock);
 

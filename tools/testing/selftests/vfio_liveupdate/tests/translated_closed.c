@@ -17,7 +17,7 @@ static struct controller usb = TRANSLATED_CONTROLLER;
 
 static const char *topology(void)
 {
-	return TRANSLATED_QEMU(",x-scalable-mode=on", "");
+	return TRANSLATED_QEMU(",x-scalable-mode=on,caching-mode=on", "");
 }
 
 #define SESSION		"translated_closed"

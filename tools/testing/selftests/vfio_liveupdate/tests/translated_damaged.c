@@ -12,16 +12,26 @@
 
 #include "translated.h"
 
+#ifdef SCALABLE
+#define NAME		"translated_damaged_scalable"
+#define IOMMU		",x-scalable-mode=on"
+#define CMDLINE		"plu.modules=none intel_iommu=on,sm_on init_on_free=1"
+#else
+#define NAME		"translated_damaged"
+#define IOMMU		""
+#define CMDLINE		VLU_CMDLINE_RECORDS
+#endif
+
 static struct controller usb = { .bdf = TRANSLATED_BDF, .token = TRANSLATED_TOKEN };
 
 static const char *topology(void)
 {
 	/* What it has lost does not matter. */
-	return "-device intel-iommu\n"
+	return "-device intel-iommu" IOMMU "\n"
 		"-device ich9-usb-uhci1,addr=6";
 }
 
-#define SESSION		"translated_damaged"
+#define SESSION		NAME
 #define UNIT		0xfed90000UL
 
 /* As in include/linux/kho/abi/iommu.h */
@@ -52,6 +62,17 @@ struct header {
 static void other_unit(struct record *r)
 {
 	r->unit += 0x1000;
+}
+
+/* Another that is preserved, and aligned: the one below it. */
+static void other_table(struct record *r)
+{
+	__u64 entries[512];
+
+	plu_read_memory(r->top, entries, sizeof(entries));
+	for (unsigned int i = 0; i < ARRAY_SIZE(entries); i++)
+		if (entries[i] & 3)
+			r->top = entries[i] & 0xffffffffff000;
 }
 
 static void no_page(struct record *r)
@@ -85,6 +106,11 @@ static void reserved_domain_id(struct record *r)
 	r->domain_id = 0;
 }
 
+static void free_domain_id(struct record *r)
+{
+	r->domain_id += 100;
+}
+
 static void other_format(struct record *r)
 {
 	r->format = 9;
@@ -102,17 +128,17 @@ static void five_levels(struct record *r)
 
 static void other_mode(struct record *r)
 {
-	r->scalable = 1;
+	r->scalable ^= 1;
 }
 
 static void (* const damages[])(struct record *r) = {
-	other_unit, no_page, free_memory, beyond_memory, other_segment, other_requester,
-	reserved_domain_id, other_format, no_levels, five_levels, other_mode,
+	other_unit, other_table, no_page, free_memory, beyond_memory, other_segment,
+	other_requester, reserved_domain_id, free_domain_id, other_format, no_levels, five_levels, other_mode,
 };
 
 static const char * const names[] = {
-	"another IOMMU", "no page", "memory of nobody", "no memory", "another segment",
-	"another device", "a reserved domain ID", "another format", "no levels",
+	"another IOMMU", "another table", "no page", "memory of nobody", "no memory",
+	"another segment", "another device", "a reserved domain ID", "another domain ID", "another format", "no levels",
 	"too many levels", "another mode",
 };
 
@@ -206,13 +232,13 @@ static void start(void)
 }
 
 static const struct plu_test test = {
-	.name = "translated_damaged",
+	.name = NAME,
 	.qemu = topology,
 	.also = uhci_ids,
 	.stage = {
-		{ .run = run, .plan = 1, .cmdline = VLU_CMDLINE_RECORDS,
+		{ .run = run, .plan = 1, .cmdline = CMDLINE,
 		  .before_jump = start },
-		{ .run = run, .plan = 4, .cmdline = VLU_CMDLINE_RECORDS,
+		{ .run = run, .plan = 4, .cmdline = CMDLINE,
 		  .before_jump = start },
 	},
 	.nr_stages = nr_stages,

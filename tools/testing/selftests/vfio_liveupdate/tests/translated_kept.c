@@ -20,7 +20,7 @@ static struct controller usb = TRANSLATED_CONTROLLER;
 
 static const char *topology(void)
 {
-	return TRANSLATED_QEMU("", "");
+	return TRANSLATED_QEMU(",aw-bits=48,caching-mode=on", "");
 }
 
 #define DEVICES		"translated_kept"

@@ -15,7 +15,7 @@ static struct controller usb = TRANSLATED_CONTROLLER;
 
 static const char *topology(void)
 {
-	return TRANSLATED_QEMU("", "");
+	return TRANSLATED_QEMU(",caching-mode=on", "");
 }
 
 #define SESSION		"translated_lost"
