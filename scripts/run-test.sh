@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # run-test.sh NAME: boots the guest in GUEST for one test and judges its log. Prints what is wrong, quoting the guest.
-# NAME:ROUND is one of the rounds of a test that has more than one.
+# NAME:ROUND is one of the rounds of a test that has more than one, and NAME:qemu10 the test with a newer QEMU.
 # Exit code: 0 passed, 1 failed, 4 skipped.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
@@ -12,7 +12,14 @@ name=${1%%:*}
 log=$BUILD/$VARIANT/logs/$1.log
 program=$GUEST/rootfs/tests/$name
 initrd=$SCRATCH/$1.cpio
-topology='' extra='' stages=1 done='plu: all stages passed'
+topology='' round='' extra='' stages=1 done='plu: all stages passed'
+
+case ${1#"$name"} in
+:qemu10)
+	[ -x "$CACHE/qemu/qemu-system-x86_64" ] || { say "skip: there is no newer QEMU (scripts/fetch-qemu.sh)"; exit 4; }
+	PATH=$CACHE/qemu:$PATH ;;
+:*) round=" plu.round=${1#*:}" ;;
+esac
 
 case $name in
 kunit)
@@ -28,8 +35,7 @@ luo_*)
 	topology=$("$program" -q)
 	stages=$("$program" -n)
 	extra="kunit.enable=0 plu.test=$name plu.stage=1"
-	[ "$1" = "$name" ] || extra+=" plu.round=${1#*:}"
-	extra+=" plu.extra $("$program" -c 1)" ;;
+	extra+="$round plu.extra $("$program" -c 1)" ;;
 esac
 
 make_initrd "$name" "$initrd"

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # test.sh [NAME...]: builds what is not up to date and runs all tests, or some. The last line is "N passed, N failed", with
-# ", N skipped" when some were. NAME:ROUND is one of the rounds of a test that has more than one.
+# ", N skipped" when some were. NAME:ROUND is one of the rounds of a test that has more than one, and NAME:qemu10 the test with a newer QEMU.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/overlay.sh"
@@ -27,11 +27,14 @@ start=$EPOCHREALTIME
 # Everything that is built is built under one lock: nobody may change the work tree in between.
 lock
 "$TOP/scripts/setup.sh" || exit
+# It may have brought QEMU, of which it depends what there is.
+[ $# != 0 ] || mapfile -t tests < <("$TOP/scripts/list-tests.sh")
 kernels=("$VARIANT")
 [[ " ${tests[*]} " != *" config_off "* ]] || kernels+=(off norust)
 [[ " ${tests[*]} " != *" like_unpatched "* ]] || [ "$VARIANT" != main ] || kernels+=(plain)
 "$TOP/scripts/build-kernel.sh" "${kernels[@]}" || exit
 make_guest || exit
+[[ " ${tests[*]} " != *:qemu10* ]] || "$TOP/scripts/fetch-qemu.sh" || exit
 unlock
 
 passed=0 failed=0 skipped=0

@@ -168,6 +168,8 @@ static void kernel_a(void)
 	prepare(KEPT, memory->kept);
 	prepare(OTHER, memory->other);
 	prepare(UNTRANSLATED, memory->untranslated);
+	/* What they try is said, here or when the next kernel starts. */
+	plu_announce_possible("DMAR: [DMA Write");
 	start_all();
 	plu_ok(plu_wait_for(are_done, NULL) && !written(memory->kept) && !written(memory->other),
 	       "as long as this kernel runs, two of them cannot write to memory");

@@ -97,6 +97,8 @@ void prepare_again(struct controller *c)
 {
 	prepared = c;
 	uhci_prepare_at(controller_device(c), c->schedule, false, is_at);
+	/* It may have been running until it was told where that is. */
+	uhci_arm(c->schedule);
 	if (!c->iova)
 		memcpy(c->canary.region.vaddr, c->schedule, TRANSLATED_SIZE);
 }
