@@ -24,9 +24,17 @@ pub(crate) struct Awake(ARef<pci::Device>);
 
 impl Awake {
     /// Context: May sleep, until the device has woken up.
+    ///
+    /// # Errors
+    ///
+    /// `ENODEV` when it is being removed, and what is in the way of waking it.
     fn wake(device: Device<'_>) -> Result<Self> {
         // SAFETY: The device is valid.
-        to_result(unsafe { bindings::pm_runtime_resume_and_get(device.as_generic()) })?;
+        match to_result(unsafe { bindings::pm_runtime_resume_and_get(device.as_generic()) }) {
+            // That is how runtime PM refuses who is on the way out.
+            Err(EACCES) => return Err(ENODEV),
+            result => result?,
+        }
         // INVARIANT: The function counted.
         Ok(Self(device.get()))
     }
