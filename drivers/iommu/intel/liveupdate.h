@@ -51,7 +51,6 @@ void intel_pasid_free_restored(struct pasid_table *table);
 struct pasid_table *intel_pasid_restore_table(struct intel_iommu *iommu,
 					      struct dmar_domain *domain, u16 requester);
 
-
 #else
 
 static inline bool intel_iommu_liveupdate_shutdown(struct intel_iommu *iommu)

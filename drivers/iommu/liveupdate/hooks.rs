@@ -143,8 +143,8 @@ unsafe extern "C" fn iommu_liveupdate_use_table(
     from_result(|| restored::use_table(&record).map(|()| 0))
 }
 
-/// Takes note that a domain of an IOMMU has the page table of a device no more, and frees it with the
-/// last one, unless hardware may still have it.
+/// Takes note that a domain of an IOMMU has the page table of a device no more, and frees it with
+/// the last one, unless hardware may still have it.
 ///
 /// Context: May sleep.
 ///

@@ -21,13 +21,13 @@
 //!
 //! # Locks
 //!
-//! From the outside in, in the old kernel: what LUO holds when it calls a driver, vfio-pci's lock of
-//! its devices, an iommufd's lock of a group, LUO's mutex of the outgoing data, the lock of that data,
-//! the mutex of an IOMMU group, those of KHO and of what the kernel allocates memory with.
+//! From the outside in, in the old kernel: what LUO holds when it calls a driver, vfio-pci's lock
+//! of its devices, an iommufd's lock of a group, LUO's mutex of the outgoing data, the lock of that
+//! data, the mutex of an IOMMU group, those of KHO and of what the kernel allocates memory with.
 //!
 //! In the new one: `dmar_global_lock`, or the mutex of an IOMMU group; `restored_lock` in
-//! `intel/liveupdate.c`, with which LUO's mutex of the incoming data is not taken; `did_lock` of the
-//! unit, and the lock of page tables that are in use; KHO's.
+//! `intel/liveupdate.c`, with which LUO's mutex of the incoming data is not taken; `did_lock` of
+//! the unit, and the lock of page tables that are in use; KHO's.
 //!
 //! C header: [`include/linux/iommu_liveupdate.h`](srctree/include/linux/iommu_liveupdate.h)
 

@@ -108,7 +108,7 @@ static inline void load_for_crash(const char *more)
 		plu_bail("no kernel can be loaded for a crash: %s", strerror(-ret));
 }
 
-static inline void __noreturn crash(void)
+static inline void __noreturn crash_on_purpose(void)
 {
 	plu_announce_crash("crash on purpose");
 	plu_load_module("external/pci_liveupdate_crash", "");

@@ -25,7 +25,7 @@ struct plu_device *controller_device(const struct controller *c)
 /* Where a page is, which need not be mapped yet. */
 static __u64 find_page(const void *page)
 {
-	(void)*(const volatile char *)page;
+	(void)__atomic_load_n((const char *)page, __ATOMIC_RELAXED);
 
 	return plu_physical(page);
 }

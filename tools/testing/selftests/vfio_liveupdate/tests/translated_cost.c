@@ -29,7 +29,7 @@ static const char *topology(void)
 /* The same memory again and again, as if it were more. */
 #define SIZE		(256UL << 20)
 #define COPIES		4
-#define IOVA		(1UL << 40)
+#define IOVA		0x10000000000UL
 #define LARGE		(2UL << 20)
 #define TABLE_ENTRIES	512
 #define TOKEN		0x3e4

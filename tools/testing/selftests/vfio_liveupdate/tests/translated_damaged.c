@@ -133,12 +133,14 @@ static void other_mode(struct record *r)
 
 static void (* const damages[])(struct record *r) = {
 	other_unit, other_table, no_page, free_memory, beyond_memory, other_segment,
-	other_requester, reserved_domain_id, free_domain_id, other_format, no_levels, five_levels, other_mode,
+	other_requester, reserved_domain_id, free_domain_id, other_format, no_levels,
+	five_levels, other_mode,
 };
 
 static const char * const names[] = {
 	"another IOMMU", "another table", "no page", "memory of nobody", "no memory",
-	"another segment", "another device", "a reserved domain ID", "another domain ID", "another format", "no levels",
+	"another segment", "another device", "a reserved domain ID", "another domain ID",
+	"another format", "no levels",
 	"too many levels", "another mode",
 };
 

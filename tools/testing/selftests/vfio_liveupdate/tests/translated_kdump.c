@@ -35,7 +35,7 @@ static void crash_now(unsigned int stage)
 {
 	plu.stage = stage;
 	load_for_crash(VLU_CMDLINE);
-	crash();
+	crash_on_purpose();
 }
 
 static void after_crash(void)

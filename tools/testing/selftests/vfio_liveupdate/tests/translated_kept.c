@@ -98,7 +98,7 @@ static void kernel_a(void)
 	iommu_unmap(iommu, &other);
 	plu_check("when it is not preserved any more, its page table can be changed");
 
-	/* All is looked up when the file is preserved, and then again, as it may not be any more. */
+	/* All is looked up when the file is preserved, and then again, as it may be no more. */
 	mem = plu_session(MEMORY);
 	if (preserve_memory(mem, &usb))
 		plu_bail("memory can't be preserved");
@@ -115,7 +115,8 @@ static void kernel_a(void)
 
 static int punch_hole(void)
 {
-	return result(fallocate(usb.memory.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, PAGE));
+	return result(fallocate(usb.memory.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
+				PAGE));
 }
 
 static void kernel_b(void)

@@ -61,7 +61,8 @@ static void kernel_b(void)
 	plu_gives(plu_remove(controller_device(&usb)), 0, "an administrator removes it");
 	plu_ok(is_stopped(&usb), "it is stopped");
 	plu_rescan();
-	plu_ok(!plu_is_bus_master(TRANSLATED_BDF) && is_stopped(&usb), "it is when it is found again");
+	plu_ok(!plu_is_bus_master(TRANSLATED_BDF) && is_stopped(&usb),
+	       "it is when it is found again");
 }
 
 static void start(void)

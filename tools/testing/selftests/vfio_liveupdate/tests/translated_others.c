@@ -29,7 +29,7 @@ static const char *topology(void)
 #define SESSION		"translated_others"
 
 /* What the module notes, behind what the controller has there. */
-static volatile __u16 *last_frame(void)
+static const __u16 *last_frame(void)
 {
 	return other.memory.region.vaddr + TRANSLATED_SIZE - TRANSLATED_PAGE;
 }
@@ -49,8 +49,9 @@ static void kernel_a(void)
 	plu_preserve(session, controller_device(&usb));
 	start_controller(&other);
 	snprintf(parameters, sizeof(parameters), "device=" OTHER_BDF " address=0x%llx",
-		 (unsigned long long)plu_physical((const void *)last_frame()));
-	plu_gives(plu_load_module("external/vfio_stays_master", parameters), 0, "the other does not end");
+		 (unsigned long long)plu_physical(last_frame()));
+	plu_gives(plu_load_module("external/vfio_stays_master", parameters), 0,
+		  "the other does not end");
 }
 
 static void start(void)

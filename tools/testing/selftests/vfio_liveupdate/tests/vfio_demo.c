@@ -67,7 +67,8 @@ static void kernel_a(void)
 	iommu = iommu_init("iommufd");
 	prepare_controller(&usb, iommu);
 	path = (char *)vfio_pci_get_cdev_path(TRANSLATED_BDF);
-	device(controller_device(&usb), "a USB controller: opened as %s, attached to a page table", path);
+	device(controller_device(&usb), "a USB controller: opened as %s, attached to a page table",
+	       path);
 	device(controller_device(&usb), "a memfd is mapped for it: at 0x%lx, and really at 0x%llx",
 	       TRANSLATED_IOVA, (unsigned long long)plu_physical(usb.schedule));
 	start_controller(&usb);
@@ -80,7 +81,8 @@ static void kernel_a(void)
 	plu_preserve(session, controller_device(&usb));
 	step("session \"%s\": file and memory are preserved; the device keeps running", SESSION);
 	check(__iommu_unmap(iommu, &usb.page[0], NULL) == -EBUSY, "its page table is kept");
-	device(controller_device(&usb), "its page table can't be changed any more: %s", strerror(EBUSY));
+	device(controller_device(&usb), "its page table can't be changed any more: %s",
+	       strerror(EBUSY));
 	print_row("A: preserved", path, watch());
 	plu_check("the device is outgoing");
 	prepare_again(&usb);
@@ -104,8 +106,8 @@ static void kernel_b(void)
 	path = (char *)vfio_pci_get_cdev_path(TRANSLATED_BDF);
 	ret = vlu_try_open(controller_device(&usb));
 	check(ret == -EBUSY, "nobody else can open it");
-	device(controller_device(&usb), "works on by kernel A's page table; somebody opens %s: %s", path,
-	       strerror(-ret));
+	device(controller_device(&usb), "works on by kernel A's page table; somebody opens %s: %s",
+	       path, strerror(-ret));
 
 	session = plu_retrieve_session(SESSION);
 	iommu = iommu_init("iommufd");
@@ -123,7 +125,8 @@ static void kernel_b(void)
 	usleep(100000);
 	to = frame(&usb);
 	device(controller_device(&usb), "the file is bound, and attached to a new page table");
-	print_row("B: retrieved", "from the session", tell_writes(to - from, count_lost(&usb, from, to)));
+	print_row("B: retrieved", "from the session",
+		  tell_writes(to - from, count_lost(&usb, from, to)));
 
 	plu_finish(session);
 	step("session \"%s\" finished: the device is an ordinary one", SESSION);
