@@ -54,9 +54,9 @@ unsafe impl Send for Preserved {}
 
 /// A look at which memory the next kernel will leave alone.
 ///
-/// As long as there is one, nobody can preserve memory, or unpreserve any: who has many questions
-/// lets others have their turn now and then. What was preserved may be unpreserved right after that:
-/// see [`unpreserved`].
+/// As long as there is one, nobody can preserve memory, or unpreserve any, and nobody else can
+/// look: who has many questions lets others have their turn now and then, and nobody has two of
+/// these. What was preserved may be unpreserved right after that: see [`unpreserved`].
 ///
 /// # Invariants
 ///
