@@ -136,6 +136,23 @@ void pci_liveupdate_finish_absent(int domain, u16 bdf);
 struct pci_dev *pci_liveupdate_get_device(int domain, u16 bdf);
 
 /**
+ * pci_liveupdate_try_hold_devices - keep all devices from being added or removed
+ *
+ * Who removes one may wait for its user, so this does not wait.
+ *
+ * Context: May sleep.
+ * Return: true if that is so, until pci_liveupdate_let_devices_go().
+ */
+bool pci_liveupdate_try_hold_devices(void);
+
+/**
+ * pci_liveupdate_let_devices_go - end what pci_liveupdate_try_hold_devices() has begun
+ *
+ * Context: May sleep. The same thread.
+ */
+void pci_liveupdate_let_devices_go(void);
+
+/**
  * pci_liveupdate_outgoing - tell whether a device is outgoing
  * @dev: the device
  *

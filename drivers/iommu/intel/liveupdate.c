@@ -318,6 +318,9 @@ static struct restored_domain *restored_domain_get(struct intel_iommu *iommu,
 	domain->domain.owner = &intel_iommu_ops;
 	domain->domain.ops = &intel_restored_domain_ops;
 	common = &domain->sspt.vtdss_pt.common;
+	/* Its entry is to be as it was. */
+	if (!(sm_supported(iommu) ? ecap_smpwc(iommu->ecap) : ecap_coherent(iommu->ecap)))
+		common->features = BIT(PT_FEAT_DMA_INCOHERENT);
 	common->max_vasz_lg2 = VTD_PAGE_SHIFT + LEVEL_STRIDE * device->levels;
 	common->top_of_table = (uintptr_t)phys_to_virt(device->top) | (device->levels - 1);
 
@@ -391,7 +394,8 @@ static int restore_device(const struct iommu_device_ser *device, void *arg)
 	struct restored_domain *domain;
 	int ret;
 
-	if (device->scalable != sm_supported(iommu) || device->segment != iommu->segment)
+	if (device->scalable != sm_supported(iommu) || device->segment != iommu->segment ||
+	    device->domain_id < IDA_START_DID || device->domain_id >= iommu->max_domain_id)
 		return -EINVAL;
 	ret = compare_with_old(iommu, device);
 	if (ret)

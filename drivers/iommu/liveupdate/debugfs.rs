@@ -21,7 +21,8 @@ use kernel::{
     },
     fmt,
     pci,
-    prelude::*, //
+    prelude::*,
+    types::NotThreadSafe, //
 };
 
 /// The files, which are there as long as this is.
@@ -97,24 +98,55 @@ impl Writer for OutgoingFile {
     }
 }
 
-/// Whether a device has the page table still that was handed over.
-fn is_restored(pdev: &pci::Device) -> bool {
-    // SAFETY: The device is valid.
-    unsafe { bindings::iommu_device_is_restored(device::as_raw(pdev.as_ref())) }
+/// Devices that are not removed as long as this is there.
+///
+/// # Invariants
+///
+/// They are held, by this thread.
+struct Held(NotThreadSafe);
+
+impl Held {
+    fn try_new() -> Option<Self> {
+        // SAFETY: FFI call without requirements. It does not wait for those who remove devices.
+        let is_held = unsafe { bindings::pci_liveupdate_try_hold_devices() };
+
+        // INVARIANT: They just were.
+        is_held.then_some(Self(NotThreadSafe))
+    }
+
+    /// Whether a device has the page table still that was handed over, if it is there.
+    fn is_restored(&self, address: pci::Address) -> Option<bool> {
+        let pdev = pci::Device::find(address)?;
+
+        // SAFETY: The device is one that is there, and not removed meanwhile, so that what it has
+        // of an IOMMU stays.
+        Some(unsafe { bindings::iommu_device_is_restored(device::as_raw(pdev.as_ref())) })
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant they are held by this thread.
+        unsafe { bindings::pci_liveupdate_let_devices_go() };
+    }
 }
 
 fn write_state(record: &Record, outcome: Outcome, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    match (outcome, pci::Device::find(record.address())) {
+    let Some(held) = Held::try_new() else {
+        return f.write_str(" state=busy # devices are being added or removed: ask again");
+    };
+
+    match (outcome, held.is_restored(record.address())) {
         (Outcome::NotAsked, _) => f.write_str(" state=ended # it has no IOMMU that is in use"),
         (Outcome::Ends(error), _) => f.write_fmt(fmt!(
             " state=ended # its DMA leads to faults: error {}",
             error.to_errno()
         )),
         (Outcome::GoesOn, None) => f.write_str(" state=absent # it is not there"),
-        (Outcome::GoesOn, Some(pdev)) if is_restored(&pdev) => {
+        (Outcome::GoesOn, Some(true)) => {
             f.write_str(" state=restored # attach it to a page table of its new user")
         }
-        (Outcome::GoesOn, Some(_)) => {
+        (Outcome::GoesOn, Some(false)) => {
             f.write_str(" state=replaced # its old page table is out of use")
         }
     }

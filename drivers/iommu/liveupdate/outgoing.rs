@@ -109,16 +109,18 @@ impl Table {
     /// Whether all that it maps is preserved, or the first address by which something else can be
     /// reached.
     fn check(&mut self) -> Result<(), u64> {
-        let unpreserved = kho::unpreserved();
+        // What was preserved once is so still if nothing was unpreserved.
+        if self.checked == Some(kho::unpreserved()) {
+            return Ok(());
+        }
+
         let mut check = Check {
             lookup: Lookup::new(),
             iova: 0,
         };
+        // From here on each one counts, as it may be of what was looked up.
+        let unpreserved = kho::unpreserved();
 
-        // What was preserved once is so still if nothing was unpreserved.
-        if self.checked == Some(unpreserved) {
-            return Ok(());
-        }
         table::visit(self.top, self.levels, &mut check).map_err(|_| check.iova)?;
         self.checked = Some(unpreserved);
         Ok(())

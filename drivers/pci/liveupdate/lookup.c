@@ -50,6 +50,16 @@ static struct pci_bus *root_with(int domain, u8 number)
 	return NULL;
 }
 
+bool pci_liveupdate_try_hold_devices(void)
+{
+	return mutex_trylock(&pci_rescan_remove_lock);
+}
+
+void pci_liveupdate_let_devices_go(void)
+{
+	mutex_unlock(&pci_rescan_remove_lock);
+}
+
 struct pci_dev *pci_liveupdate_get_device(int domain, u16 bdf)
 {
 	struct pci_bus *bus;

@@ -119,7 +119,8 @@ impl Drop for Lookup {
     }
 }
 
-/// Counts how often memory was unpreserved: a number that changes before any is.
+/// Counts how often memory was unpreserved: a number that changes when any is. As long as there is a
+/// [`Lookup`], none can be.
 ///
 /// # Examples
 ///

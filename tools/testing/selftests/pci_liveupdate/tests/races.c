@@ -308,7 +308,7 @@ static void jump_in_vain(void)
 /* Sessions of the previous kernel, each with every fourth device. */
 static int incoming[NR_SESSIONS] = { -1, -1, -1, -1 };
 
-static unsigned int number_of(const struct plu_device *d)
+static int number_of(const struct plu_device *d)
 {
 	return (d - plu.dev) % NR_SESSIONS;
 }
@@ -357,15 +357,26 @@ static const struct plu_job record_jobs[] = {
 
 /* --- Peace --------------------------------------------------------------------- */
 
+/* On a slow machine nobody may have come to that. */
+static void finish_incoming(void)
+{
+	for (int i = 0; i < NR_SESSIONS; i++) {
+		if (incoming[i] < 0)
+			continue;
+		for (struct plu_device *d = plu.dev; d < plu_end(); d++) {
+			if (number_of(d) == i)
+				close(CALL(RETRIEVE, plu_retrieve_fd(incoming[i], d->token)));
+		}
+		CALL(FINISH, luo_session_finish(incoming[i]));
+		close(incoming[i]);
+		incoming[i] = -1;
+	}
+}
+
 static void come_to_rest(void)
 {
 	struct plu_device *d;
 	int ret;
-
-	for (int i = 0; i < NR_SESSIONS; i++) {
-		close(incoming[i]);
-		incoming[i] = -1;
-	}
 
 	if (!plu_exists("/sys/bus/pci/drivers/" PLU_DRIVER)) {
 		ret = plu_load_module(PLU_DRIVER, "");
@@ -384,6 +395,7 @@ static void come_to_rest(void)
 		}
 		plu_command(d, "fail nothing");
 	}
+	finish_incoming();
 }
 
 /* One that was away when its file was finished is incoming still, and nobody's. */

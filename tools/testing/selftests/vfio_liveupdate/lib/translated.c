@@ -121,6 +121,15 @@ struct vfio_pci_device *prepare_controller(struct controller *c, struct iommu *i
 	return v;
 }
 
+struct vfio_pci_device *retrieve_controller(int session, struct controller *c,
+					    struct iommu *iommu)
+{
+	/* Its entry is cleared, and then set. */
+	expect_faults();
+
+	return vlu_retrieve(session, controller_device(c), iommu);
+}
+
 bool has_canary(const struct controller *c)
 {
 	const struct uhci_schedule *canary = c->canary.region.vaddr;
@@ -292,7 +301,7 @@ void whole_way_b(struct controller *c, const char *name)
 	plu_gives(vlu_try_finish(session), -EBUSY, "its session can't be finished");
 	uhci_arm(c->schedule);
 	from = (frame(c) + 1) % TRANSLATED_NUMBERS;
-	v = vlu_retrieve(session, controller_device(c), iommu);
+	v = retrieve_controller(session, c, iommu);
 	to = frame(c);
 	/* As the entry is cleared and set, some may be. */
 	plu_say("%u of %u lost while it was attached", count_lost(c, from, to), passed(from, to));
@@ -301,7 +310,6 @@ void whole_way_b(struct controller *c, const char *name)
 	plu_gives(vlu_try_finish(session), 0, "now its session can be finished");
 	goes_on(c, "finished");
 
-	expect_faults();
 	unmap_memory(c, iommu);
 	plu_ok(is_silent(c) && has_canary(c), "the new page table is in force");
 	vfio_pci_device_cleanup(v);

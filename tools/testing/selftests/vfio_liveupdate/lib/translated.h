@@ -69,6 +69,9 @@ void start_controller(const struct controller *c);
 /* Its memory: 0 or a negative errno; and back from the session, mapped for another IOMMU. */
 int preserve_memory(int session, struct controller *c);
 void retrieve_memory(int session, struct controller *c, struct iommu *iommu);
+/* Have it back, attached to the page table of another IOMMU, where its memory is mapped. */
+struct vfio_pci_device *retrieve_controller(int session, struct controller *c,
+					    struct iommu *iommu);
 /* Can it do without, which was mapped there? */
 void unmap_memory(struct controller *c, struct iommu *iommu);
 

@@ -78,7 +78,7 @@ static void take_back(void)
 	iommu = iommu_init("iommufd");
 	retrieve_memory(session, &usb, iommu);
 	lost_nothing_since(&usb, plu.note);
-	v = vlu_retrieve(session, controller_device(&usb), iommu);
+	v = retrieve_controller(session, &usb, iommu);
 	goes_on(&usb, "attached to a new page table");
 	if (vlu_set_feature(v->fd, VFIO_DEVICE_LIVEUPDATE_RUNNING))
 		plu_bail("it can't keep running");

@@ -201,7 +201,7 @@ static void kernel_c(void)
 	iommu = iommu_init("iommufd");
 	retrieve_memory(session, &usb, iommu);
 	lost_nothing_over_jump(&usb);
-	vlu_retrieve(session, controller_device(&usb), iommu);
+	retrieve_controller(session, &usb, iommu);
 	plu_gives(vlu_try_finish(session), 0, "its session is finished");
 }
 

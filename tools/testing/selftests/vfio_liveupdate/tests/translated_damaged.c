@@ -203,7 +203,7 @@ static void find(const char *what)
 	retrieve_memory(session, &usb, iommu);
 	plu_ok(is_silent(&usb) && has_canary(&usb) && !is_in_state(&usb, "incoming", "restored"),
 	       "the record is of %s: it can't write any more", what);
-	v = vlu_retrieve(session, controller_device(&usb), iommu);
+	v = retrieve_controller(session, &usb, iommu);
 	plu_ok(vlu_get_origin(v->fd) == VFIO_DEVICE_LIVEUPDATE_NEEDS_IOMMU,
 	       "its user is told that it has not gone on");
 	plu_gives(vlu_try_finish(session), 0, "and can finish its session");

@@ -158,6 +158,8 @@ static void kernel_b(void)
 	plu_retrieve(session, d);
 	fail_until_done(plu_fail_nth, bind_file, "its file is bound");
 	goes_on(&usb, "its file is bound");
+	/* Its entry is cleared, and then set, or set back. */
+	expect_faults();
 	fail_until_done(plu_fail_nth, attach_file, "it is attached");
 	plu_ok(is_in_state(&usb, "incoming", "replaced"), "it has a new page table");
 	goes_on(&usb, "it is attached");

@@ -91,7 +91,7 @@ static void kernel_b(void)
 	iommu = iommu_init("iommufd");
 	retrieve_memory(session, &usb, iommu);
 	lost_nothing_since(&usb, plu.note);
-	vlu_retrieve(session, controller_device(&usb), iommu);
+	retrieve_controller(session, &usb, iommu);
 	plu_gives(vlu_try_finish(session), 0, "its session is finished");
 	goes_on(&usb, "it works on");
 }

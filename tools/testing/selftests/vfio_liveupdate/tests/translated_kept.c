@@ -142,7 +142,7 @@ static void kernel_b(void)
 
 	devices = plu_retrieve_session(DEVICES);
 	plu_gives(vlu_try_finish(devices), -EBUSY, "the device's session can't be finished either");
-	v = vlu_retrieve(devices, controller_device(&usb), iommu);
+	v = retrieve_controller(devices, &usb, iommu);
 	goes_on(&usb, "attached to a new page table");
 	plu_gives(vlu_try_finish(mem), 0, "the memory's session can be finished then");
 	plu_gives(vlu_try_finish(devices), 0, "and the device's");

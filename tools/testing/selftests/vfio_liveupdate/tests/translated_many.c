@@ -147,7 +147,7 @@ static void kernel_b(void)
 
 		arm(from);
 		plu_gives(vlu_try_finish(session), -EBUSY, "the session can't be finished");
-		vlu_retrieve(session, controller_device(&usb[moving]), iommus[moving]);
+		retrieve_controller(session, &usb[moving], iommus[moving]);
 		usleep(20000);
 		/* What it has lost itself is not what is to be seen here. */
 		from[moving] = frame(&usb[moving]);

@@ -90,7 +90,7 @@ static void kernel_b(void)
 	start_controller(&other);
 	plu_ok(is_silent(&other) && has_canary(&other), "started again, it reaches nothing");
 	goes_on(&usb, "meanwhile the first one");
-	vlu_retrieve(session, controller_device(&usb), iommu);
+	retrieve_controller(session, &usb, iommu);
 	plu_ok(is_silent(&other) && has_canary(&other), "nor does it later");
 	plu_gives(vlu_try_finish(session), 0, "the session is finished");
 	plu_ok(is_silent(&other) && has_canary(&other), "nor then");
