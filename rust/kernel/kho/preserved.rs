@@ -119,8 +119,8 @@ impl Drop for Lookup {
     }
 }
 
-/// Counts how often memory was unpreserved: a number that changes when any is. As long as there is a
-/// [`Lookup`], none can be.
+/// Counts how often memory was unpreserved: a number that changes when any is. As long as there is
+/// a [`Lookup`], none can be.
 ///
 /// # Examples
 ///

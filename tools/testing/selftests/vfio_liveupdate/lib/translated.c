@@ -143,7 +143,7 @@ void start_controller(const struct controller *c)
 {
 	struct plu_device device = { };
 
-	strcpy(device.bdf, c->bdf);
+	memcpy(device.bdf, c->bdf, sizeof(device.bdf));
 	uhci_start(&device);
 }
 
