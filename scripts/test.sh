@@ -34,7 +34,8 @@ kernels=("$VARIANT")
 [[ " ${tests[*]} " != *" like_unpatched "* ]] || [ "$VARIANT" != main ] || kernels+=(plain)
 "$TOP/scripts/build-kernel.sh" "${kernels[@]}" || exit
 make_guest || exit
-[[ " ${tests[*]} " != *:qemu10* ]] || "$TOP/scripts/fetch-qemu.sh" || exit
+# Without it, those tests are skipped.
+[[ " ${tests[*]} " != *:qemu10* ]] || "$TOP/scripts/fetch-qemu.sh" || true
 unlock
 
 passed=0 failed=0 skipped=0
