@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * A driver whose device takes its time when the machine shuts down: what was shut down
- * before it is off by then, and processes are still there.
+ * before it is off by then, and processes are still there. And when it is removed, if it is
+ * told so:
+ *
+ *	echo 300 >/sys/module/pci_liveupdate_linger/parameters/remove_ms
  *
  * Bound by driver_override.
  */
@@ -10,9 +13,19 @@
 #include <linux/module.h>
 #include <linux/pci.h>
 
+static uint remove_ms;
+module_param(remove_ms, uint, 0644);
+MODULE_PARM_DESC(remove_ms, "how long it takes to remove a device");
+
 static int linger_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 {
 	return 0;
+}
+
+static void linger_remove(struct pci_dev *pdev)
+{
+	if (remove_ms)
+		msleep(remove_ms);
 }
 
 static void linger_shutdown(struct pci_dev *pdev)
@@ -29,6 +42,7 @@ static struct pci_driver linger_driver = {
 	.name = "pci_liveupdate_linger",
 	.id_table = linger_ids,
 	.probe = linger_probe,
+	.remove = linger_remove,
 	.shutdown = linger_shutdown,
 };
 module_pci_driver(linger_driver);
