@@ -17,15 +17,25 @@ static uint remove_ms;
 module_param(remove_ms, uint, 0644);
 MODULE_PARM_DESC(remove_ms, "how long it takes to remove a device");
 
+static bool remove_next;
+module_param(remove_next, bool, 0644);
+MODULE_PARM_DESC(remove_next, "remove the next function of the device with it");
+
 static int linger_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 {
 	return 0;
 }
 
+/* Who removes it through sysfs keeps others from removing anything. */
 static void linger_remove(struct pci_dev *pdev)
 {
+	struct pci_dev *next = pci_get_slot(pdev->bus, pdev->devfn + 1);
+
 	if (remove_ms)
 		msleep(remove_ms);
+	if (remove_next && next)
+		pci_stop_and_remove_bus_device(next);
+	pci_dev_put(next);
 }
 
 static void linger_shutdown(struct pci_dev *pdev)

@@ -22,12 +22,12 @@ static const char *topology(void)
 }
 
 #define KEPT		"0000:00/03.0"
-#define PORT		"0000:00:04.0"
 #define FIRST		"0000:01:00.0"
 #define SECOND		"0000:01:00.1"
 #define SESSION		"removal_in_jump"
 #define LINGER		"pci_liveupdate_linger"
 #define TAKES_TIME	"/sys/module/" LINGER "/parameters/remove_ms"
+#define AND_THE_NEXT	"/sys/module/" LINGER "/parameters/remove_next"
 
 #define SECONDS		10
 
@@ -89,15 +89,17 @@ static void kernel_a(void)
 		plu_bail("they are not found again");
 }
 
-/* Both have to be removed for the port, the first of which takes some time. */
-static void remove_port(void)
+/* After some time its driver removes another one for it. */
+static void remove_both(void)
 {
 	pid_t pid;
 
 	linger(FIRST, "400");
-	pid = begin_to_remove(PORT);
+	if (plu_write_file(AND_THE_NEXT, "1"))
+		plu_bail("no other is removed with it");
+	pid = begin_to_remove(FIRST);
 	if (!plu_waits(pid))
-		plu_bail("the port is removed at once");
+		plu_bail("it is removed at once");
 }
 
 static void kernel_b(void)
@@ -110,7 +112,7 @@ static const struct plu_test test = {
 	.name = "removal_in_jump",
 	.qemu = topology,
 	.stage = {
-		{ .run = kernel_a, .plan = 4, .before_jump = remove_port },
+		{ .run = kernel_a, .plan = 4, .before_jump = remove_both },
 		{ .run = kernel_b, .plan = 1 },
 	},
 };
