@@ -13,19 +13,19 @@ unpack() {
 	local package version
 	use_suite "$(. /etc/os-release && echo "$VERSION_CODENAME")-backports"
 	rm -rf "$dest.part"
-	mkdir -p "$dest.part/root"
+	mkdir -p "$dest.part/files"
 	for package in qemu-system-x86 qemu-system-common qemu-system-data seabios; do
 		version=$(package_version "$package")
 		[ -n "$version" ] || die "there is no $package in backports."
 		download_package "$package" "$version" "$dest.part/$package.deb"
-		dpkg-deb -x "$dest.part/$package.deb" "$dest.part/root"
+		dpkg-deb -x "$dest.part/$package.deb" "$dest.part/files"
 		rm "$dest.part/$package.deb"
 	done
 	cat >"$dest.part/qemu-system-x86_64" <<-END
 		#!/bin/sh
-		root=$dest/root/usr
-		export QEMU_MODULE_DIR="\$root/lib/x86_64-linux-gnu/qemu"
-		exec "\$root/bin/qemu-system-x86_64" -L "\$root/share/qemu" -L "\$root/share/seabios" "\$@"
+		usr=\${0%/*}/files/usr
+		export QEMU_MODULE_DIR="\$usr/lib/x86_64-linux-gnu/qemu"
+		exec "\$usr/bin/qemu-system-x86_64" -L "\$usr/share/qemu" -L "\$usr/share/seabios" "\$@"
 	END
 	chmod +x "$dest.part/qemu-system-x86_64"
 	rm -rf "$dest"

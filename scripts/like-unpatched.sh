@@ -15,7 +15,6 @@ name=like_unpatched
 logs=$BUILD/$VARIANT/logs
 topology=$("$GUEST/rootfs/tests/$name" -q)
 
-
 # What the kernels are told, beside nothing: ACS is set up for an IOMMU, and all buses are numbered anew.
 cases=("intel_iommu=on" "pci=assign-busses,hpbussize=4")
 

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # test.sh [NAME...]: builds what is not up to date and runs all tests, or some. The last line is "N passed, N failed", with
-# ", N skipped" when some were. NAME:ROUND is one of the rounds of a test that has more than one, and NAME:qemu10 the test with a newer QEMU.
+# ", N skipped" when some were. NAME:ROUND is one of the rounds of a test that has more than one, and NAME:qemu10 the test
+# with a newer QEMU.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/overlay.sh"

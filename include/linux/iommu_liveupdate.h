@@ -51,7 +51,8 @@ int iommu_liveupdate_register_flb(struct liveupdate_file_handler *fh);
  *
  * The caller sees to it that nobody changes the page table of @dev until
  * iommu_liveupdate_unpreserve(). He need not see to it that @dev stays attached to it:
- * iommu_liveupdate_freeze() finds that out.
+ * iommu_liveupdate_freeze() finds that out. All that is mapped is looked up: what is
+ * preserved by now need not be looked up then, when nobody serves who uses @dev.
  *
  * Context: May sleep. Takes the mutex of @dev's group.
  * Return: 0, -EOPNOTSUPP when translation of @dev can't go on, which is logged, -EBUSY

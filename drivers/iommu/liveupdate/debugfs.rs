@@ -118,8 +118,8 @@ impl Held {
     fn is_restored(&self, address: pci::Address) -> Option<bool> {
         let pdev = pci::Device::find(address)?;
 
-        // SAFETY: The device is one that is there, and not removed meanwhile, so that what it has
-        // of an IOMMU stays.
+        // SAFETY: There is a reference to the device. `find()` gives only those that are registered,
+        // and who unregisters one, which takes its IOMMU from it, holds the lock that `self` has.
         Some(unsafe { bindings::iommu_device_is_restored(device::as_raw(pdev.as_ref())) })
     }
 }
@@ -132,24 +132,24 @@ impl Drop for Held {
 }
 
 fn write_state(record: &Record, outcome: Outcome, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let Some(held) = Held::try_new() else {
-        return f.write_str(" state=busy # devices are being added or removed: ask again");
-    };
-
-    match (outcome, held.is_restored(record.address())) {
-        (Outcome::NotAsked, _) => f.write_str(" state=ended # it has no IOMMU that is in use"),
-        (Outcome::Ends(error), _) => f.write_fmt(fmt!(
-            " state=ended # its DMA leads to faults: error {}",
-            error.to_errno()
-        )),
-        (Outcome::GoesOn, None) => f.write_str(" state=absent # it is not there"),
-        (Outcome::GoesOn, Some(true)) => {
-            f.write_str(" state=restored # attach it to a page table of its new user")
+    match outcome {
+        Outcome::NotAsked => return f.write_str(" state=ended # it has no IOMMU that is in use"),
+        Outcome::Ends(error) => {
+            return f.write_fmt(fmt!(
+                " state=ended # its DMA leads to faults: error {}",
+                error.to_errno()
+            ))
         }
-        (Outcome::GoesOn, Some(false)) => {
-            f.write_str(" state=replaced # its old page table is out of use")
-        }
+        Outcome::GoesOn => {}
     }
+    f.write_str(
+        match Held::try_new().map(|held| held.is_restored(record.address())) {
+            None => " state=busy # devices are being added or removed: ask again",
+            Some(None) => " state=absent # it is not there",
+            Some(Some(true)) => " state=restored # attach it to a page table of its new user",
+            Some(Some(false)) => " state=replaced # its old page table is out of use",
+        },
+    )
 }
 
 struct IncomingFile;

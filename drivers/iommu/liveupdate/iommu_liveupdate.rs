@@ -27,7 +27,8 @@
 //!
 //! In the new one: `dmar_global_lock`, or the mutex of an IOMMU group; `restored_lock` in
 //! `intel/liveupdate.c`, with which LUO's mutex of the incoming data is not taken; `did_lock` of
-//! the unit, and the lock of page tables that are in use; KHO's.
+//! the unit, and the lock of page tables that are in use; KHO's. Who reads debugfs tries the lock
+//! with which devices are added and removed, and takes that of an IOMMU group after it.
 //!
 //! C header: [`include/linux/iommu_liveupdate.h`](srctree/include/linux/iommu_liveupdate.h)
 

@@ -54,7 +54,6 @@ static void hand_over(const char *how)
 	start(how, path);
 	plu_ok(plu_wait_for(is_outgoing, NULL), "the program preserves a device");
 	plu_set_outgoing(DEVICE, true);
-	/* With the memory's, which the model does not know. */
 	plu.nr_outgoing_files++;
 	plu_check("which is outgoing, with the port above it");
 	free(path);
